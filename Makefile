@@ -1,0 +1,66 @@
+# Each target makes the virtual environment first, from the pinned lock; python >= 3.11, pip and make are all it needs.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+export OMP_NUM_THREADS ?= 2
+export TOKENIZERS_PARALLELISM := false
+export HF_HUB_OFFLINE := 1
+
+.PHONY: help demo test test-slow test-real lint format bench docs-check tiny lock clean
+
+help:
+	@echo "make demo       the whole path on the embedded model, ending in report.html"
+	@echo "make test       the quick tests;  test-slow, test-real (RAML_REAL_MODEL=FOLDER): the other tiers"
+	@echo "make lint       ruff, pyright, import-linter;  format: let ruff rewrite"
+	@echo "make bench      time the engine against the definition (RAML_REAL_MODEL=FOLDER for a real model)"
+	@echo "make docs-check README's commands and links against the code"
+	@echo "make tiny       make the embedded model's weights again (about 20 minutes)"
+	@echo "make lock       resolve the pinned versions again"
+
+$(STAMP): requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "raml needs python >= 3.11; set PYTHON=")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+demo: $(STAMP)
+	$(BIN)/raml demo
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-slow: $(STAMP)
+	$(BIN)/python -m pytest -m slow
+
+test-real: $(STAMP)
+	@test -n "$(RAML_REAL_MODEL)" || { echo "Set RAML_REAL_MODEL to the folder of a real model."; exit 2; }
+	$(BIN)/python -m pytest -m real
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright
+	$(BIN)/lint-imports
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(STAMP)
+	$(BIN)/python benchmarks/prefix_scoring.py $(if $(RAML_REAL_MODEL),--model $(RAML_REAL_MODEL))
+
+docs-check: $(STAMP)
+	$(BIN)/python -m pytest tests/test_docs.py
+
+tiny: $(STAMP)
+	$(BIN)/python recipes/tiny.py
+
+lock: $(STAMP)
+	$(BIN)/python -m piptools compile --quiet --strip-extras --extra dev --no-emit-index-url --no-emit-find-links \
+		--no-emit-trusted-host --output-file requirements.lock pyproject.toml requirements.in
+	sed -i 's/+cpu$$//' requirements.lock  # a plain version matches CPU and CUDA builds alike
+
+clean:
+	rm -rf $(VENV) raml-demo .pytest_cache .ruff_cache .hypothesis .import_linter_cache

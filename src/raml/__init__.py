@@ -1,0 +1,1 @@
+"""See where along a reasoning trajectory the answer is made."""

@@ -1,0 +1,18 @@
+"""The run folder: records in JSONL and parquet, a manifest, and what makes them survive a kill.
+
+    RUN/questions.jsonl       one Question a line
+    RUN/trajectories.jsonl    one Trajectory a line, appended as they are made, put in order when the stage is done
+    RUN/traces.parquet        one Trace a row
+    RUN/traces.journal.jsonl  traces of a stage that has not finished
+    RUN/manifest.json         how each stage's records came about, written last
+
+A whole file is replaced by writing beside it and renaming. An appended file can lose at most its last line to a kill;
+a reader skips a torn last line and the next append cuts it off.
+"""
+
+from raml.store.files import write_atomically, writing
+from raml.store.lines import Journal, read_jsonl
+from raml.store.provenance import find_git_commit, list_versions
+from raml.store.run import Run
+
+__all__ = ["Journal", "Run", "find_git_commit", "list_versions", "read_jsonl", "write_atomically", "writing"]

@@ -1,0 +1,116 @@
+"""The run folder: where each record lies, in which order, and the manifest."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from raml.errors import RunError
+from raml.records import FileEntry, Manifest, Question, StageManifest, Trace, Trajectory
+from raml.store.files import write_atomically, writing
+from raml.store.lines import check_schema, encode_line, read_jsonl
+from raml.store.tables import read_trace_table, write_trace_table
+
+
+class Run:
+    """A run folder. Reading needs the files to be there; writing makes them."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.questions_path = path / "questions.jsonl"
+        self.trajectories_path = path / "trajectories.jsonl"
+        self.traces_path = path / "traces.parquet"
+        self.traces_journal_path = path / "traces.journal.jsonl"
+        self.manifest_path = path / "manifest.json"
+        self.figures_path = path / "figures"
+        self.report_path = path / "report.html"
+
+    def read_questions(self) -> list[Question]:
+        """Read the questions.
+
+        Raises:
+            RunError: the run has none yet, or is of a newer schema.
+            DataError: a line is not a question; the message has its number.
+        """
+        if not self.questions_path.is_file():
+            raise RunError(
+                f"{self.path} has no questions.jsonl. Make one with `raml questions SOURCE --out {self.path}`."
+            )
+        self.read_manifest()
+        return read_jsonl(self.questions_path, Question)
+
+    def read_trajectories(self) -> list[Trajectory]:
+        """Read the trajectories that are there, none if sampling has not begun."""
+        self.read_manifest()
+        return read_jsonl(self.trajectories_path, Trajectory) if self.trajectories_path.is_file() else []
+
+    def read_traces(self) -> list[Trace]:
+        """Read the traces that are there, those of an unfinished stage included."""
+        self.read_manifest()
+        traces = read_trace_table(self.traces_path) if self.traces_path.is_file() else []
+        if self.traces_journal_path.is_file():
+            known = {trace.id for trace in traces}
+            traces += [t for t in read_jsonl(self.traces_journal_path, Trace) if t.id not in known]
+        return traces
+
+    def write_questions(self, questions: Sequence[Question]) -> None:
+        """Write questions.jsonl as a whole; the folder is made if need be."""
+        with writing(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+        write_atomically(self.questions_path, b"".join(map(encode_line, questions)))
+
+    def order_trajectories(self) -> None:
+        """Rewrite the trajectories in question order, so that the bytes don't depend on the order of the work."""
+        rank = {question.id: i for i, question in enumerate(self.read_questions())}
+        trajectories = self.read_trajectories()
+        trajectories.sort(key=lambda t: (rank.get(t.question_id, len(rank)), t.mode, t.repeat, t.id))
+        write_atomically(self.trajectories_path, b"".join(map(encode_line, trajectories)))
+
+    def close_traces(self) -> None:
+        """Move the journal's traces into traces.parquet, in the order of the trajectories."""
+        rank = {trajectory.id: i for i, trajectory in enumerate(self.read_trajectories())}
+        traces = self.read_traces()
+        traces.sort(key=lambda t: (rank.get(t.trajectory_id, len(rank)), t.id))
+        write_trace_table(self.traces_path, traces)
+        self.traces_journal_path.unlink(missing_ok=True)
+
+    def read_manifest(self) -> Manifest:
+        """Read the manifest; an empty one if no stage has finished.
+
+        Raises:
+            RunError: it is of a newer schema, or not readable as a manifest.
+        """
+        try:
+            content = self.manifest_path.read_bytes()
+        except FileNotFoundError:
+            return Manifest(stages={})
+        except OSError as error:
+            raise RunError(f"{self.manifest_path} can't be read: {error.strerror}.") from error
+        try:
+            check_schema(str(self.path), msgspec.json.decode(content, type=dict[str, Any]).get("schema_version"))
+            return msgspec.json.decode(content, type=Manifest)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise RunError(f"{self.manifest_path} is no manifest: {error}") from error
+
+    def record_stage(self, stage: StageManifest, inputs: Sequence[Path], outputs: dict[Path, int | None]) -> None:
+        """Put a finished stage into the manifest, with hashes of the files it read and wrote (path: rows)."""
+        described = replace(
+            stage,
+            inputs=tuple(self.describe_file(path) for path in inputs),
+            outputs=tuple(self.describe_file(path, rows) for path, rows in outputs.items()),
+        )
+        stages = {**self.read_manifest().stages, stage.stage: described}
+        content = msgspec.json.format(msgspec.json.encode(Manifest(stages=stages)), indent=2)
+        write_atomically(self.manifest_path, content + b"\n")
+
+    def describe_file(self, path: Path, rows: int | None = None) -> FileEntry:
+        """Hash a file for the manifest."""
+        inside = path.resolve().is_relative_to(self.path.resolve())
+        name = path.resolve().relative_to(self.path.resolve()).as_posix() if inside else str(path)
+        with path.open("rb") as file:
+            return FileEntry(name, hashlib.file_digest(file, "sha256").hexdigest(), rows)
