@@ -1,0 +1,140 @@
+"""Decide whether two answers are the same, by Math-Verify in a process that can be killed.
+
+A hostile expression (a tower of powers) can keep a computer algebra system busy for ever or fill the memory, and
+Math-Verify's own time limit relies on signals, which fail in threads and inside C code. So it runs in a worker process
+with a memory limit; when the time is over, the worker is killed and the next question gets a fresh one.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import re
+import selectors
+import subprocess
+import sys
+import threading
+import time
+from functools import cache
+
+import msgspec
+
+from raml.answers.worker import Reply, Request
+from raml.errors import DataError, UndecidedError
+
+DEFAULT_TIMEOUT_S = 5.0
+START_TIMEOUT_S = 120.0
+"""Loading the algebra system takes about a second, far longer on a busy machine; it does not count as thinking."""
+
+PLAIN_INTEGER = re.compile(r"[-+]?[0-9]{1,300}")
+
+
+class AnswerComparer:
+    """Owns a worker process and asks it, one pair of answers at a time; safe to share between threads."""
+
+    def __init__(self, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
+        self.timeout_s = timeout_s
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lock = threading.Lock()
+
+    def same_answer(self, gold: str, answer: str) -> bool:
+        r"""Decide whether an answer equals the gold one, as Math-Verify sees it (gold first: it is not symmetric).
+
+        Both are plain text or LaTeX without \boxed{}.
+
+        Raises:
+            DataError: Math-Verify finds nothing to compare in the gold answer: an error of the question.
+            UndecidedError: no decision within the time limit, or the worker died of the expression.
+        """
+        if PLAIN_INTEGER.fullmatch(gold.strip()) and PLAIN_INTEGER.fullmatch(answer.strip()):
+            return int(gold) == int(answer)  # nearly all answers; the same result, a thousand times faster
+        with self._lock:
+            reply = self._ask(Request(gold, answer))
+        if not reply.gold_ok:
+            raise DataError(f"Gold answer {gold[:80]!r} can't be parsed; correct the question.")
+        if reply.error is not None or reply.equal is None:
+            raise UndecidedError(f"Answer {answer[:80]!r} not decided: {reply.error}.")
+        return reply.equal
+
+    def close(self) -> None:
+        """End the worker process; the next question starts a new one."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.kill()
+        process.wait()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(BrokenPipeError):  # an unsent request to a worker that is gone
+                    pipe.close()
+
+    def _ask(self, request: Request) -> Reply:
+        process = self._process or self._start()
+        assert process.stdin is not None
+        try:
+            process.stdin.write(msgspec.json.encode(request) + b"\n")
+            process.stdin.flush()
+            line = _read_line(process, self.timeout_s)
+        except BrokenPipeError:
+            line = b""
+        except TimeoutError:
+            self.close()
+            raise UndecidedError(f"Answer {request.answer[:80]!r} not decided in {self.timeout_s:g} s.") from None
+        except BaseException:
+            self.close()  # an interrupt: the reply that is still under way must not answer the next question
+            raise
+        if not line:
+            self.close()
+            raise UndecidedError(f"Answer {request.answer[:80]!r} not decided: the worker process died of it.")
+        return msgspec.json.decode(line, type=Reply)
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "raml.answers.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        self._process = process
+        try:
+            ready = _read_line(process, START_TIMEOUT_S)
+        except TimeoutError:
+            ready = b""
+        if ready != b"ready\n":
+            self.close()
+            raise UndecidedError("The worker process that compares answers did not start.")
+        return process
+
+
+@cache
+def _shared_comparer(process_id: int) -> AnswerComparer:
+    """One comparer a process: a fork must not read its parent's replies."""
+    comparer = AnswerComparer()
+    atexit.register(comparer.close)
+    return comparer
+
+
+def same_answer(gold: str, answer: str) -> bool:
+    """Decide whether an answer equals the gold one; see `AnswerComparer.same_answer`."""
+    return _shared_comparer(os.getpid()).same_answer(gold, answer)
+
+
+def _read_line(process: subprocess.Popen[bytes], timeout_s: float) -> bytes:
+    """Read up to the next newline; b"" when the process has ended.
+
+    Raises:
+        TimeoutError: no whole line within the time.
+    """
+    assert process.stdout is not None
+    deadline, line = time.monotonic() + timeout_s, b""
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        while not line.endswith(b"\n"):
+            if not selector.select(max(0.0, deadline - time.monotonic())):
+                raise TimeoutError
+            chunk = os.read(process.stdout.fileno(), 65536)
+            if not chunk:
+                return b""
+            line += chunk
+    return line

@@ -1,0 +1,35 @@
+"""Take the final answer out of a response."""
+
+BOX = "\\boxed{"
+
+
+def extract_answer(text: str) -> str | None:
+    r"""Return what the last closed `\boxed{…}` of a response holds, or None.
+
+    If the response closes its thinking, only what follows counts: a box inside the thinking is no final answer. Braces
+    are matched, `\{` and `\}` are not counted. An empty box is no answer.
+    """
+    statement = text.rpartition("</think>")[2]
+    start = statement.rfind(BOX)
+    while start >= 0:
+        content = _read_braced(statement, start + len(BOX))
+        if content is not None:
+            return content.strip() or None
+        start = statement.rfind(BOX, 0, start)
+    return None
+
+
+def _read_braced(text: str, start: int) -> str | None:
+    """Return text[start:] up to the brace that closes the one before start; None if nothing closes it."""
+    depth, i = 1, start
+    while i < len(text):
+        if text[i] == "\\":
+            i += 1  # the next character is escaped
+        elif text[i] == "{":
+            depth += 1
+        elif text[i] == "}":
+            depth -= 1
+            if depth == 0:
+                return text[start:i]
+        i += 1
+    return None

@@ -1,0 +1,270 @@
+"""Load a causal language model by name, folder or GGUF file, with its tokenizer and identity.
+
+Weights are read as safetensors or GGUF, never unpickled. Code that comes with a model is not run unless asked for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GenerationConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+from transformers.utils import logging as transformers_logging
+
+from raml.errors import ModelError
+from raml.records import ModelIdentity
+
+EMBEDDED = {"tiny": "sft", "tiny-base": "base"}
+"""Models inside the package, and their folders below raml/tiny/weights."""
+
+PICKLE_SUFFIXES = {".bin", ".pt", ".pth", ".ckpt", ".pkl"}
+HUB_FILES = ["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt", "*.py"]
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model ready to run, its tokenizer, and what identifies it on records."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    identity: ModelIdentity
+
+    @property
+    def device(self) -> torch.device:
+        """Where token ids must be put."""
+        return self.model.device
+
+    @property
+    def context_len(self) -> int | None:
+        """Most tokens that prompt and response may have together; None where the architecture sets no limit."""
+        return getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+
+
+def load_model(
+    name: str,
+    *,
+    dtype: str = "auto",
+    device: str = "auto",
+    revision: str | None = None,
+    chat_template: Path | None = None,
+    trust_remote_code: bool = False,
+) -> LoadedModel:
+    """Load a model for inference.
+
+    Args:
+        name: "tiny", "tiny-base", a Hugging Face Hub name, a folder, or a .gguf file.
+        dtype: "float32", "bfloat16", "float16", or "auto": float32 on a CPU, elsewhere what the weights are stored in.
+        device: Such as "cpu" or "cuda:1"; "auto" takes an accelerator where there is one.
+        revision: Branch, tag or commit, for Hub names.
+        chat_template: A Jinja file that replaces the tokenizer's chat template.
+        trust_remote_code: Run Python code that comes with the model.
+
+    Raises:
+        ModelError: there is no such model, it can't be reached, it is no causal language model, it has only pickled
+            weights, or it needs code of its own and `trust_remote_code` is off.
+    """
+    torch_device = _choose_device(device)
+    source = find_source(name, revision)
+    weight_files = find_weight_files(name, source)
+    folder = source if source.is_dir() else source.parent
+    _check_architecture(name, source, trust_remote_code)
+    options: dict[str, Any] = {"trust_remote_code": trust_remote_code}
+    if source.is_file():
+        options["gguf_file"] = source.name
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, **options)
+    except Exception as error:
+        raise ModelError(f"The tokenizer of {name} can't be loaded: {_first_line(error)}") from error
+    model = _load_weights(name, folder, _choose_dtype(dtype, torch_device), torch_device, options)
+    if chat_template is not None:
+        tokenizer.chat_template = _read_template(chat_template)
+    identity = ModelIdentity(
+        name=name,
+        revision=source.name if source.parent.name == "snapshots" else None,  # the Hub cache names folders by commit
+        weights_sha256=hash_weights(weight_files),
+        dtype=str(model.dtype).removeprefix("torch."),
+        device=str(torch_device),
+    )
+    return LoadedModel(model, tokenizer, identity)
+
+
+def find_source(name: str, revision: str | None = None) -> Path:
+    """Find the local folder or GGUF file behind a model's name, fetching it from the Hub where the name means that.
+
+    Raises:
+        ModelError: nothing of that name is there, or the Hub can't be reached.
+    """
+    if name in EMBEDDED:
+        return Path(str(resources.files("raml.tiny"))) / "weights" / EMBEDDED[name]
+    path = Path(name).expanduser()
+    if path.is_dir() or path.is_file():
+        return path
+    if path.suffix == ".gguf" or path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
+        raise ModelError(f"There is no model file or folder {name}.")
+    try:
+        return Path(snapshot_download(name, revision=revision, allow_patterns=HUB_FILES))
+    except GatedRepoError as error:
+        raise ModelError(
+            f"{name} is gated: accept its terms on its Hub page, then log in with `hf auth login`."
+        ) from error
+    except RevisionNotFoundError as error:
+        raise ModelError(f"{name} has no revision {revision!r} on the Hub.") from error
+    except (RepositoryNotFoundError, HFValidationError) as error:
+        raise ModelError(
+            f"No model {name!r}: it is not embedded ({', '.join(EMBEDDED)}), no folder, and not on the Hub "
+            "(or private: log in with `hf auth login`)."
+        ) from error
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        raise ModelError(
+            f"No model {name!r} on this machine (embedded: {', '.join(EMBEDDED)}), and the Hub can't be reached. "
+            "Give a folder or .gguf file, or try again with network."
+        ) from error
+
+
+def find_weight_files(name: str, source: Path) -> list[Path]:
+    """List the files that hold a model's weights.
+
+    Raises:
+        ModelError: the folder has none in a safe format, or is no model folder.
+    """
+    if source.is_file():
+        if source.suffix != ".gguf":
+            raise ModelError(f"{name} is a file, but no .gguf file. Give a model folder, a .gguf file or a Hub name.")
+        return [source]
+    if not (source / "config.json").is_file():
+        raise ModelError(f"{name} is no model folder: it has no config.json.")
+    files = sorted(source.glob("*.safetensors"))
+    if files:
+        return files
+    pickled = sorted(p.name for p in source.iterdir() if p.suffix in PICKLE_SUFFIXES)
+    if pickled:
+        raise ModelError(
+            f"{name} has only pickled weights ({pickled[0]}), which can run any code when read. "
+            "Convert them to safetensors first."
+        )
+    raise ModelError(f"{name} has no weights: there is no .safetensors file in it.")
+
+
+def hash_weights(files: Sequence[Path]) -> str:
+    """SHA-256 over the bytes of weight files in name order."""
+    digest = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            while block := file.read(1 << 24):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def _choose_device(device: str) -> torch.device:
+    if device == "auto":
+        accelerator = torch.accelerator.current_accelerator(check_available=True)
+        return accelerator if accelerator is not None else torch.device("cpu")
+    try:
+        chosen = torch.device(device)
+        torch.empty(0, device=chosen)
+    except (RuntimeError, AssertionError) as error:
+        raise ModelError(f"Device {device!r} can't be used here: {_first_line(error)}") from error
+    return chosen
+
+
+def _choose_dtype(dtype: str, device: torch.device) -> torch.dtype | str:
+    if dtype == "auto":
+        return torch.float32 if device.type == "cpu" else "auto"
+    chosen = getattr(torch, dtype, None)
+    if not isinstance(chosen, torch.dtype) or not chosen.is_floating_point:
+        raise ModelError(f"Unknown dtype {dtype!r}; choose float32, bfloat16, float16 or auto.")
+    return chosen
+
+
+def _check_architecture(name: str, source: Path, trust_remote_code: bool) -> None:
+    """Refuse what is no causal language model, or what needs its own code unasked, before anything of it is loaded."""
+    if source.is_file():
+        return  # GGUF files hold decoder models only; the loader names the architectures it does not know
+    try:
+        config = json.loads((source / "config.json").read_text(encoding="utf-8"))
+        model_type, has_code = config.get("model_type"), "auto_map" in config
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise ModelError(f"{name}: config.json is no JSON object.") from error
+    if model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+        return
+    if has_code:
+        if not trust_remote_code:
+            raise ModelError(
+                f"{name} ({model_type}) needs Python code that comes with it. "
+                "If you trust its authors, pass --trust-remote-code."
+            )
+        return
+    try:
+        AutoConfig.from_pretrained(source)
+    except Exception as error:
+        raise ModelError(
+            f"{name} has model type {model_type!r}, which this transformers version does not know."
+        ) from error
+    raise ModelError(f"{name} ({model_type}) is not a causal language model.")
+
+
+def _load_weights(
+    name: str, folder: Path, dtype: torch.dtype | str, device: torch.device, options: dict[str, Any]
+) -> PreTrainedModel:
+    try:
+        config = AutoConfig.from_pretrained(folder, **options)
+        # Only eager attention applies Gemma 2's soft-capping; the other implementations leave it out.
+        attention = {"attn_implementation": "eager"} if getattr(config, "attn_logit_softcapping", None) else {}
+        with _without_progress_bars():
+            model = AutoModelForCausalLM.from_pretrained(
+                folder, dtype=dtype, use_safetensors=True, **attention, **options
+            )
+    except Exception as error:
+        raise ModelError(f"{name} can't be loaded: {_first_line(error)}") from error
+    stops = model.generation_config.eos_token_id if model.generation_config is not None else None
+    # Many models bring penalties and filters of their own; what is sampled here is what the settings say and no more.
+    model.generation_config = GenerationConfig(eos_token_id=stops)
+    model.to(device)  # type: ignore[arg-type]
+    return model.eval()
+
+
+@contextlib.contextmanager
+def _without_progress_bars() -> Iterator[None]:
+    """Keep transformers' own bars off the screen, and leave its setting as it was."""
+    was_on = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if was_on:
+            transformers_logging.enable_progress_bar()
+
+
+def _read_template(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelError(f"Chat template {path} can't be read: {_first_line(error)}") from error
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

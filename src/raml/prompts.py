@@ -1,0 +1,120 @@
+"""Between text and token ids: prompts with thinking and no-thinking modes, the bridge, answers, token boundaries.
+
+Ids of prompt, trajectory, bridge and answer are made once each and then only concatenated. Tokenising the joined text
+again would change the ids at about half of a trajectory's positions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from raml.errors import DataError, ModelError
+from raml.records import PromptSettings
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+THINK_OPEN, THINK_CLOSE = "<think>", "</think>"
+UNDECODED = "\N{REPLACEMENT CHARACTER}"
+
+
+def encode_text(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[int, ...]:
+    """Turn text into token ids without adding a beginning or end mark."""
+    return tuple(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+def has_thinking_switch(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether the chat template itself has a no-thinking mode (Qwen3's `enable_thinking`)."""
+    return "enable_thinking" in str(tokenizer.chat_template)
+
+
+def render_prompt(tokenizer: PreTrainedTokenizerBase, question: str, settings: PromptSettings) -> str:
+    """Write the prompt as the model will read it, up to where its response starts.
+
+    The question, a blank line and the instruction are one user message. In mode "nothink" the model's own switch is
+    used where its template has one; elsewhere the paper's delimiter sentence is put in the model's mouth, after an
+    opening `<think>` if the model knows that token.
+
+    Raises:
+        ModelError: the tokenizer has no chat template, or the template fails on this message.
+    """
+    if not tokenizer.chat_template:
+        raise ModelError(
+            f"{tokenizer.name_or_path} has no chat template, so its prompt format is unknown. "
+            "Give one with --chat-template FILE (a Jinja file; chat_template= in Python)."
+        )
+    content = f"{question}\n\n{settings.instruction}" if settings.instruction else question
+    switch: dict[str, Any] = {"enable_thinking": settings.mode == "think"} if has_thinking_switch(tokenizer) else {}
+    try:
+        text = tokenizer.apply_chat_template(
+            [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True, **switch
+        )
+    except Exception as error:
+        raise ModelError(f"The chat template of {tokenizer.name_or_path} failed: {error}") from error
+    assert isinstance(text, str)
+    if settings.mode == "think" or switch:
+        return text
+    if THINK_OPEN in tokenizer.get_vocab() and not text.rstrip().endswith(THINK_OPEN):
+        text += f"{THINK_OPEN}\n"
+    return text + settings.delimiter
+
+
+def build_prompt(tokenizer: PreTrainedTokenizerBase, question: str, settings: PromptSettings) -> tuple[int, ...]:
+    """Turn a question into the token ids that precede the response; see `render_prompt`."""
+    return encode_text(tokenizer, render_prompt(tokenizer, question, settings))
+
+
+def encode_answer(tokenizer: PreTrainedTokenizerBase, bridge: str, answer: str) -> tuple[int, ...]:
+    """Turn an answer into the token ids it has right after the bridge.
+
+    Some tokenizers write a word differently at the start of a text, so the answer is cut out of bridge + answer where
+    the bridge's own ids stand unchanged in front, and encoded alone elsewhere.
+
+    Raises:
+        DataError: the answer is empty.
+    """
+    if not answer.strip():
+        raise DataError("The answer to score is empty; it needs at least one token.")
+    bridge_ids, joint_ids = encode_text(tokenizer, bridge), encode_text(tokenizer, bridge + answer)
+    if len(joint_ids) > len(bridge_ids) and joint_ids[: len(bridge_ids)] == bridge_ids:
+        return joint_ids[len(bridge_ids) :]
+    return encode_text(tokenizer, answer)
+
+
+def decode_tokens(tokenizer: PreTrainedTokenizerBase, token_ids: Sequence[int]) -> tuple[str, tuple[int, ...]]:
+    """Turn token ids into text and the character position where each token ends.
+
+    Each token is decoded together with the one before it, because a decoder may drop the blank in front of a first
+    word. A token that ends inside a character (byte-level tokenizers) adds nothing; the one that completes it adds all.
+    """
+    text, ends = "", []
+    context, start = 0, 0  # ids[context:start] is decoded text that gives ids[start:] its surroundings
+    for i in range(len(token_ids)):
+        before = _decode(tokenizer, token_ids[context:start])
+        now = _decode(tokenizer, token_ids[context : i + 1])
+        if not now.endswith(UNDECODED) or i + 1 == len(token_ids) or i + 1 - start > 8:
+            text += now[len(before) :]
+            context, start = start, i + 1
+        ends.append(len(text))
+    return text, tuple(ends)
+
+
+def find_reasoning_len(text: str, token_ends: Sequence[int]) -> int:
+    r"""Count the leading tokens that are reasoning rather than the statement of the final answer.
+
+    Reasoning ends before `</think>`; without one, before the last `\boxed{`; without that too, at the end. The token
+    in which the statement starts is no longer reasoning.
+    """
+    end = text.find(THINK_CLOSE)
+    if end < 0:
+        end = text.rfind("\\boxed{")
+    if end < 0:
+        return len(token_ends)
+    return sum(position <= end for position in token_ends)
+
+
+def _decode(tokenizer: PreTrainedTokenizerBase, token_ids: Sequence[int]) -> str:
+    text = tokenizer.decode(list(token_ids), skip_special_tokens=False, clean_up_tokenization_spaces=False)
+    assert isinstance(text, str)
+    return text

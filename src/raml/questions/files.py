@@ -1,0 +1,128 @@
+"""Read questions from JSONL, CSV or parquet files."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from raml.errors import DataError
+from raml.records import Question, hash_key
+
+PROMPT_FIELDS = ("prompt", "question", "problem")
+"""Field names under which data sets keep the question's text."""
+
+
+def read_question_file(path: Path) -> list[Question]:
+    """Read questions from a .jsonl, .csv or .parquet file.
+
+    Each row needs `prompt` (or `question`, `problem`) and `answer`; `id` and `domain` are optional, and further
+    fields go to `meta`. Without an id the question gets a hash of prompt and answer.
+
+    Raises:
+        DataError: the file is missing, empty, malformed, or repeats an id; the message has the line (or row) number.
+    """
+    questions: list[Question] = []
+    places: dict[str, str] = {}
+    for place, row in read_rows(path):
+        question = make_question(row, source=path.name, place=place)
+        if question.id in places:
+            raise DataError(f"{place}: question id {question.id!r} was used at {places[question.id]}. Ids must differ.")
+        places[question.id] = place
+        questions.append(question)
+    if not questions:
+        raise DataError(f"{path} has no questions. It needs one row with 'prompt' and 'answer' for each.")
+    return questions
+
+
+def make_question(row: Mapping[str, Any], *, source: str, place: str) -> Question:
+    """Turn a row of a file into a question.
+
+    Raises:
+        DataError: prompt or answer is missing or empty; the message begins with the place.
+    """
+    fields = dict(row)
+    name = next((name for name in PROMPT_FIELDS if name in fields), None)
+    if name is None:
+        raise DataError(f"{place} has no field 'prompt' (or 'question', 'problem').")
+    prompt = _take_text(fields, name, place)
+    answer = _take_text(fields, "answer", place)
+    given = fields.pop("id", None)
+    domain = fields.pop("domain", None)
+    return Question(
+        id=hash_key(prompt, answer) if given in (None, "") else str(given),
+        prompt=prompt,
+        answer=answer,
+        domain=None if domain in (None, "") else str(domain),
+        source=source,
+        meta=fields,
+    )
+
+
+def read_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Read a .jsonl, .csv or .parquet file row by row, each with its place for messages ("FILE line 3").
+
+    Raises:
+        DataError: the file is missing, of another kind, or malformed.
+    """
+    readers = {".jsonl": _read_jsonl, ".csv": _read_csv, ".parquet": _read_parquet}
+    reader = readers.get(path.suffix.lower())
+    if reader is None:
+        raise DataError(f"{path} is no .jsonl, .csv or .parquet file.")
+    try:
+        yield from reader(path)
+    except FileNotFoundError as error:
+        raise DataError(f"There is no file {path}.") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8 text: {error.reason} at byte {error.start}.") from error
+    except OSError as error:
+        raise DataError(f"{path} can't be read: {error.strerror}.") from error
+
+
+def _read_jsonl(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    with path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            place = f"{path} line {number}"
+            try:
+                yield place, msgspec.json.decode(line, type=dict[str, Any])
+            except (msgspec.DecodeError, RecursionError) as error:
+                raise DataError(f"{place} is no JSON object: {error}") from error
+
+
+def _read_csv(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        rows = csv.DictReader(file, strict=True)
+        try:
+            for row in rows:
+                if None in row or None in row.values():
+                    raise DataError(f"{path} line {rows.line_num} has not as many fields as the header.")
+                yield f"{path} line {rows.line_num}", dict(row)
+        except csv.Error as error:
+            raise DataError(f"{path} line {rows.line_num} is malformed: {error}") from error
+
+
+def _read_parquet(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    try:
+        rows = pq.read_table(path).to_pylist()
+    except pa.ArrowException as error:
+        raise DataError(f"{path} is no parquet file: {error}") from error
+    for number, row in enumerate(rows, start=1):
+        yield f"{path} row {number}", row
+
+
+def _take_text(fields: dict[str, Any], name: str, place: str) -> str:
+    """Remove a field that must hold text, or a number written as text; blanks around it don't count."""
+    value = fields.pop(name, None)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str) or not value.strip():
+        what = "is empty" if isinstance(value, str) else "is missing" if value is None else "is no text"
+        raise DataError(f"{place}: field {name!r} {what}.")
+    return value.strip()

@@ -1,0 +1,122 @@
+import threading
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from raml.answers import AnswerComparer, extract_answer, same_answer
+from raml.answers.worker import Request, compare
+from raml.errors import DataError, UndecidedError
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("so \\boxed{42}", "42"),
+        ("first \\boxed{1}, no: \\boxed{\\frac{1}{2}}.", "\\frac{1}{2}"),
+        ("<think>\\boxed{1}</think>\n\\boxed{2}", "2"),
+        ("<think>\\boxed{1}</think>\nforgot", None),
+        ("<think>still thinking \\boxed{3}", "3"),
+        ("cut off \\boxed{7} and \\boxed{8", "7"),
+        ("\\boxed{ }", None),
+        ("\\boxed{\\{1, 2\\}}", "\\{1, 2\\}"),
+        ("no box: 42", None),
+        ("", None),
+    ],
+)
+def test_the_last_closed_box_after_the_thinking_is_the_answer(text, answer):
+    assert extract_answer(text) == answer
+
+
+@given(st.text(alphabet="ab{}\\ ", max_size=20))
+def test_extracting_from_any_text_returns_text_or_nothing(content):
+    answer = extract_answer("\\boxed{" + content)
+    assert answer is None or answer in content
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer", "equal"),
+    [
+        ("42", "42", True),
+        ("42", "042", True),
+        ("-7", "7", False),
+        ("1/2", "0.5", True),
+        ("\\frac{1}{2}", "\\frac{2}{4}", True),
+        ("3", "3.0", True),
+        ("x^2+1", "1+x^2", True),
+        ("[1,2,3]", "[1, 2, 3]", True),
+        ("[1,2,3]", "[3,2,1]", False),
+        ("C", "(C)", True),
+        ("12", "twelve", False),
+    ],
+)
+def test_answers_are_compared_as_mathematics(gold, answer, equal):
+    assert same_answer(gold, answer) is equal
+
+
+@given(st.integers(-(10**6), 10**6), st.integers(-(10**6), 10**6))
+def test_the_short_cut_for_integers_agrees_with_math_verify(gold, answer):
+    for pair in ((gold, answer), (gold, gold)):
+        assert same_answer(*map(str, pair)) == compare(Request(*map(str, pair))).equal
+
+
+@pytest.mark.parametrize(
+    "answer", ["9^{9^{9^{9}}}", "(10^{10^{10}})!", "(" * 5000 + "1" + ")" * 5000], ids=["tower", "factorial", "nested"]
+)
+def test_a_hostile_expression_is_undecided_and_the_next_one_is_decided(answer):
+    comparer = AnswerComparer(timeout_s=1.0)
+    try:
+        started = time.monotonic()
+        with pytest.raises(UndecidedError, match="not decided"):
+            comparer.same_answer("1/2", answer)
+        assert time.monotonic() - started < 60
+        assert comparer.same_answer("1/2", "0.5") is True
+    finally:
+        comparer.close()
+
+
+def test_the_message_of_a_time_out_names_the_seconds():
+    comparer = AnswerComparer(timeout_s=0.5)
+    try:
+        with pytest.raises(UndecidedError, match=r"not decided in 0\.5 s"):
+            comparer.same_answer("9^{9^{9^9}}", "9^{9^{9^8}}")
+    finally:
+        comparer.close()
+
+
+@pytest.mark.parametrize("gold", ["", "$"])
+def test_a_gold_answer_that_cannot_be_parsed_is_an_error_of_the_question(gold):
+    with pytest.raises(DataError, match="Gold answer") as caught:
+        same_answer(gold, "3")
+    assert not isinstance(caught.value, UndecidedError)
+
+
+def test_a_worker_that_was_killed_from_outside_is_replaced():
+    comparer = AnswerComparer()
+    try:
+        assert comparer.same_answer("1/2", "0.5")
+        comparer._process.kill()
+        comparer._process.wait()
+        with pytest.raises(UndecidedError, match="died"):
+            comparer.same_answer("1/2", "0.5")
+        assert comparer.same_answer("1/2", "0.5")
+    finally:
+        comparer.close()
+
+
+def test_threads_share_a_comparer_without_mixing_replies():
+    comparer = AnswerComparer()
+    wrong = []
+
+    def ask(n):
+        wrong.extend(i for i in range(20) if not comparer.same_answer(f"{n}/2", f"{n}/2"))
+        wrong.extend(i for i in range(20) if comparer.same_answer(f"{n}/2", f"{n + i + 1}/2"))
+
+    threads = [threading.Thread(target=ask, args=(n,)) for n in (1, 3, 5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    comparer.close()
+    assert wrong == []

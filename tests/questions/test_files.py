@@ -1,0 +1,68 @@
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from raml.errors import DataError
+from raml.questions import read_question_file
+
+
+def write(tmp_path, content, name="questions.jsonl"):
+    path = tmp_path / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def test_the_three_formats_give_the_same_questions(tmp_path):
+    jsonl = write(
+        tmp_path, '{"question": "1 + 1?", "answer": 2, "level": "easy"}\n\n{"problem": "2 + 2?", "answer": "4"}\n'
+    )
+    csv = write(tmp_path, 'prompt,answer,level\n1 + 1?,2,easy\n"2 + 2?",4,\n', "q.csv")
+    pq.write_table(pa.table({"prompt": ["1 + 1?", "2 + 2?"], "answer": [2, 4]}), tmp_path / "q.parquet")
+    read = [read_question_file(path) for path in (jsonl, csv, tmp_path / "q.parquet")]
+    for questions in read:
+        assert [(q.prompt, q.answer) for q in questions] == [("1 + 1?", "2"), ("2 + 2?", "4")]
+        assert [q.id for q in questions] == [q.id for q in read[0]]
+    assert read[0][0].meta == {"level": "easy"}
+    assert read[0][0].source == "questions.jsonl"
+
+
+def test_a_given_id_is_kept(tmp_path):
+    (question,) = read_question_file(write(tmp_path, '{"id": "aime-3", "prompt": "a", "answer": "b", "domain": "x"}\n'))
+    assert (question.id, question.domain) == ("aime-3", "x")
+
+
+GOOD = '{"prompt": "a", "answer": "1"}\n'
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "message"),
+    [
+        ("", "q.jsonl", "has no questions"),
+        ("\n\n", "q.jsonl", "has no questions"),
+        (GOOD + "{not json}\n", "q.jsonl", "line 2 is no JSON object"),
+        (GOOD + "[1, 2]\n", "q.jsonl", "line 2 is no JSON object"),
+        (GOOD + '{"prompt": "a"}\n', "q.jsonl", "line 2: field 'answer' is missing"),
+        (GOOD + '{"answer": "1"}\n', "q.jsonl", "line 2 has no field 'prompt'"),
+        (GOOD + '{"prompt": "b", "answer": " "}\n', "q.jsonl", "line 2: field 'answer' is empty"),
+        (GOOD + '{"prompt": "", "answer": "1"}\n', "q.jsonl", "line 2: field 'prompt' is empty"),
+        (GOOD + '{"prompt": "b", "answer": [1]}\n', "q.jsonl", "line 2: field 'answer' is no text"),
+        (GOOD + '{"prompt": "b", "answer": true}\n', "q.jsonl", "line 2: field 'answer' is no text"),
+        (GOOD + GOOD, "q.jsonl", r"line 2: question id .* was used at .*line 1"),
+        (b'{"prompt": "\xff", "answer": "1"}\n', "q.jsonl", "not UTF-8"),
+        ("[" * 100_000, "q.jsonl", "line 1 is no JSON object"),
+        ("prompt,answer\na\n", "q.csv", "line 2 has not as many fields"),
+        ("prompt,answer\na,b,c\n", "q.csv", "line 2 has not as many fields"),
+        ('prompt,answer\n"a,b\n', "q.csv", "malformed"),
+        ("prompt,answer\n", "q.csv", "has no questions"),
+        ("PAR1 no", "q.parquet", "is no parquet file"),
+        ("x", "q.txt", "is no .jsonl, .csv or .parquet file"),
+    ],
+)
+def test_a_bad_file_gives_one_message_with_its_place(tmp_path, content, name, message):
+    with pytest.raises(DataError, match=message):
+        read_question_file(write(tmp_path, content, name))
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(DataError, match=r"There is no file .*none\.jsonl"):
+        read_question_file(tmp_path / "none.jsonl")

@@ -1,0 +1,112 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from raml.errors import DataError, ModelError
+from raml.prompts import build_prompt, decode_tokens, encode_answer, encode_text, find_reasoning_len, render_prompt
+from raml.records import PromptSettings
+
+NO_SWITCH = "{% for m in messages %}U:{{ m.content }}\n{% endfor %}A:"
+
+
+class OtherTemplate:
+    """The embedded tokenizer with another chat template, undone afterwards."""
+
+    def __init__(self, tokenizer, template):
+        self.tokenizer, self.template = tokenizer, template
+
+    def __enter__(self):
+        self.before, self.tokenizer.chat_template = self.tokenizer.chat_template, self.template
+        return self.tokenizer
+
+    def __exit__(self, *_):
+        self.tokenizer.chat_template = self.before
+
+
+def test_the_default_prompt_is_question_blank_line_instruction(tiny):
+    text = render_prompt(tiny.tokenizer, "Calculate 1+1.", PromptSettings())
+    assert "Calculate 1+1.\n\nPlease reason step by step, and put your final answer within \\boxed{}." in text
+    assert "<think>" not in text
+
+
+def test_an_empty_instruction_leaves_the_question_alone(tiny):
+    with OtherTemplate(tiny.tokenizer, NO_SWITCH) as tokenizer:
+        assert render_prompt(tokenizer, "Why?", PromptSettings(instruction="")) == "U:Why?\nA:"
+
+
+def test_no_thinking_uses_the_models_own_empty_block_where_its_template_has_one(tiny):
+    text = render_prompt(tiny.tokenizer, "Calculate 1+1.", PromptSettings(mode="nothink"))
+    assert text.endswith("<think>\n\n</think>\n\n")
+
+
+def test_no_thinking_puts_the_delimiter_into_the_mouth_of_other_models(tiny):
+    settings = PromptSettings(mode="nothink")
+    with OtherTemplate(tiny.tokenizer, NO_SWITCH) as tokenizer:
+        text = render_prompt(tokenizer, "Why?", settings)
+    assert text.endswith("A:<think>\nTherefore, after all this, I believe the answer is")
+    with OtherTemplate(tiny.tokenizer, NO_SWITCH + "{{ '<think>\n' }}") as tokenizer:
+        text = render_prompt(tokenizer, "Why?", settings)
+    assert text.endswith("A:<think>\nTherefore, after all this, I believe the answer is")
+
+
+def test_a_missing_template_says_how_to_give_one(tiny):
+    with OtherTemplate(tiny.tokenizer, None) as tokenizer, pytest.raises(ModelError, match="--chat-template"):
+        render_prompt(tokenizer, "Why?", PromptSettings())
+
+
+def test_a_template_that_fails_is_one_error(tiny):
+    with (
+        OtherTemplate(tiny.tokenizer, "{{ raise_exception('no users here') }}") as tokenizer,
+        pytest.raises(ModelError, match="no users here"),
+    ):
+        render_prompt(tokenizer, "Why?", PromptSettings())
+
+
+def test_prompt_ids_are_the_rendered_text_and_no_more(tiny):
+    text = render_prompt(tiny.tokenizer, "Calculate 1+1.", PromptSettings())
+    assert tiny.tokenizer.decode(build_prompt(tiny.tokenizer, "Calculate 1+1.", PromptSettings())) == text
+
+
+def test_bridge_and_answer_ids_read_as_bridge_and_answer(tiny):
+    bridge = "\n\n**Final Answer**\n\\boxed{"
+    ids = encode_text(tiny.tokenizer, bridge) + encode_answer(tiny.tokenizer, bridge, "42")
+    assert tiny.tokenizer.decode(ids) == bridge + "42"
+
+
+@pytest.mark.parametrize("answer", ["", "  \n"])
+def test_an_empty_answer_is_refused(tiny, answer):
+    with pytest.raises(DataError, match="empty"):
+        encode_answer(tiny.tokenizer, "x", answer)
+
+
+@given(st.text(max_size=40))
+def test_token_boundaries_cut_any_text_into_its_pieces(tiny, text):
+    ids = encode_text(tiny.tokenizer, text)
+    decoded, ends = decode_tokens(tiny.tokenizer, ids)
+    assert decoded == text
+    assert len(ends) == len(ids)
+    assert list(ends) == sorted(ends)
+    assert not ends or ends[-1] == len(text)
+
+
+def test_a_character_of_several_tokens_belongs_to_the_token_that_completes_it(tiny):
+    """The embedded tokenizer writes U+1F600 as its four UTF-8 bytes."""
+    ids = encode_text(tiny.tokenizer, "a\N{GRINNING FACE}b")
+    assert len(ids) == 6
+    assert decode_tokens(tiny.tokenizer, ids)[1] == (1, 1, 1, 1, 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("pieces", "reasoning"),
+    [
+        (["<think>", "a", "b", "</think>", "\\boxed{", "1", "}"], 3),
+        (["a", "so ", "\\boxed{", "1", "}"], 2),
+        (["\\boxed{", "1", "}", " no, ", "\\boxed{", "2", "}"], 4),
+        (["a ", "x \\box", "ed{", "1}"], 1),
+        (["a", "b"], 2),
+        ([], 0),
+    ],
+)
+def test_reasoning_ends_where_the_final_statement_starts(pieces, reasoning):
+    ends = [sum(map(len, pieces[: i + 1])) for i in range(len(pieces))]
+    assert find_reasoning_len("".join(pieces), ends) == reasoning
