@@ -1,0 +1,123 @@
+"""L̂ along a trajectory: the loss of an answer after every prefix (arXiv 2505.19815, Algorithm 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import torch
+
+from raml.errors import DataError, ModelError, NumericsError
+from raml.models import LoadedModel
+from raml.prompts import encode_answer, encode_text
+from raml.records import ModelIdentity, Question, Scorer, Trace, TraceSettings, Trajectory, hash_key
+from raml.scoring import answer_nll_by_definition, answer_nll_in_one_pass, find_obstacle
+
+
+def key_trace(model: ModelIdentity, trajectory: Trajectory, settings: TraceSettings) -> str:
+    """The id that a trajectory's trace will have under these settings."""
+    return hash_key("trace", model.key(), settings, trajectory.id)
+
+
+def trace_trajectory(
+    loaded: LoadedModel,
+    trajectory: Trajectory,
+    gold: str,
+    settings: TraceSettings | None = None,
+    *,
+    scorer: Scorer | None = None,
+) -> Trace:
+    """Score an answer after every prefix of a trajectory, from none of it (0) to the whole span.
+
+    Args:
+        loaded: The model that scores, usually the one that wrote the trajectory.
+        trajectory: Its ids are used as they are; they are never tokenised again.
+        gold: The question's answer; used unless settings.target is "own".
+        settings: Bridge, target and span.
+        scorer: "one-pass" or "definition"; by default the engine wherever it can serve the model.
+
+    Raises:
+        DataError: the target is the trajectory's own answer and it has none, or the bridge is empty.
+        ModelError: prompt, trajectory, bridge and answer exceed the model's context, or the ids are not this model's.
+        NumericsError: the loss is NaN or infinite somewhere.
+    """
+    settings = settings or TraceSettings()
+    answer = gold if settings.target == "gold" else trajectory.answer
+    if answer is None:
+        raise DataError(f"Trajectory {trajectory.id} gave no answer of its own to score.")
+    bridge_ids = encode_text(loaded.tokenizer, settings.bridge)
+    answer_ids = encode_answer(loaded.tokenizer, settings.bridge, answer)
+    span_len = trajectory.reasoning_len if settings.span == "reasoning" else len(trajectory.token_ids)
+    check_fit(loaded, trajectory, span_len + len(bridge_ids) + len(answer_ids))
+    if scorer is None:
+        scorer = "definition" if find_obstacle(loaded.model) else "one-pass"
+    score = answer_nll_in_one_pass if scorer == "one-pass" else answer_nll_by_definition
+    prefix_lens = torch.arange(span_len + 1)
+    parts = (trajectory.prompt_ids, trajectory.token_ids, bridge_ids, answer_ids)
+    prompt, tokens, bridge, scored = (torch.tensor(part, dtype=torch.long, device=loaded.device) for part in parts)
+    nll = score(loaded.model, prompt, tokens, bridge, scored, prefix_lens.to(loaded.device))
+    if not nll.isfinite().all():
+        bad = int((~nll.isfinite()).any(dim=1).nonzero()[0, 0])
+        raise NumericsError(f"Trajectory {trajectory.id}: the loss after prefix {bad} is NaN or infinite.")
+    return Trace(
+        id=key_trace(loaded.identity, trajectory, settings),
+        trajectory_id=trajectory.id,
+        model=loaded.identity,
+        settings=settings,
+        scorer=scorer,
+        bridge_ids=bridge_ids,
+        answer_ids=answer_ids,
+        prefix_lens=prefix_lens.int().numpy(),
+        nll=nll.float().cpu().numpy(),
+    )
+
+
+def stream_traces(
+    loaded: LoadedModel,
+    trajectories: Sequence[Trajectory],
+    questions: Mapping[str, Question],
+    settings: TraceSettings | None = None,
+) -> Iterator[tuple[Trajectory, Trace | DataError | NumericsError]]:
+    """Trace trajectories one after the other; an error that concerns one of them is returned in its place.
+
+    Raises:
+        ModelError: a trajectory does not fit the model; checked for all before the first is scored.
+        DataError: a trajectory's question is not among the questions.
+    """
+    for trajectory in trajectories:
+        check_fit(loaded, trajectory, trajectory.reasoning_len)
+        if trajectory.question_id not in questions:
+            raise DataError(f"Trajectory {trajectory.id} answers question {trajectory.question_id}, which is not here.")
+    for trajectory in trajectories:
+        try:
+            yield trajectory, trace_trajectory(loaded, trajectory, questions[trajectory.question_id].answer, settings)
+        except (DataError, NumericsError) as error:
+            yield trajectory, error
+
+
+def check_fit(loaded: LoadedModel, trajectory: Trajectory, n_after_prompt: int, *, place: str | None = None) -> None:
+    """Refuse a trajectory that the model can't read.
+
+    Args:
+        loaded: The model.
+        trajectory: Its prompt and ids are looked at.
+        n_after_prompt: How many tokens follow the prompt, bridge and answer included.
+        place: What the message calls the trajectory; by default its id.
+
+    Raises:
+        ModelError: it is longer than the model's context, or has ids beyond the model's vocabulary.
+    """
+    name, context = loaded.identity.name, loaded.context_len
+    place = place or f"Trajectory {trajectory.id}"
+    length = len(trajectory.prompt_ids) + n_after_prompt
+    if context is not None and length > context:
+        raise ModelError(
+            f"{place}: the trajectory needs {length} tokens with its prompt; {name} accepts {context}. "
+            "Shorten it or choose another model."
+        )
+    vocabulary = loaded.model.config.get_text_config().vocab_size
+    largest = max((*trajectory.prompt_ids, *trajectory.token_ids), default=0)
+    if largest >= vocabulary:
+        raise ModelError(
+            f"{place}: token id {largest} is beyond the {vocabulary} of {name}. "
+            "It was written by a model with another tokenizer."
+        )

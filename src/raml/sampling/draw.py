@@ -1,0 +1,72 @@
+"""Draw tokens so that a row's choices depend on its own seed alone, not on what else is in the batch."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import (
+    LogitsProcessor,
+    LogitsProcessorList,
+    MinPLogitsWarper,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+)
+
+from raml.records import SamplingSettings
+
+
+def draw_uniforms(seed: int, question_id: str, repeat: int, n: int) -> np.ndarray:
+    """Random numbers in [0, 1) that belong to one response of one question [n]; more steps extend them, unchanged."""
+    digest = hashlib.sha256(f"{seed}\0{question_id}\0{repeat}".encode()).digest()
+    return np.random.Generator(np.random.Philox(key=int.from_bytes(digest[:16], "little"))).random(n)
+
+
+class ReproducibleDraw(LogitsProcessor):
+    """Chooses each row's next token by its own uniform number and leaves `generate` no other choice.
+
+    The filters are transformers' own, in its order: temperature, top-k, top-p, min-p. The token is the first whose
+    cumulative probability, in vocabulary order, exceeds the row's number (inverse transform sampling). Rows of another
+    batch shape may differ in the last bits of their logits, so a number that falls on a boundary to seven digits can
+    choose the neighbour; nothing else depends on the batch.
+    """
+
+    def __init__(self, settings: SamplingSettings, uniforms: np.ndarray) -> None:
+        """Prepare for a batch; uniforms are [row, step]."""
+        self.greedy = settings.temperature == 0
+        self.uniforms = torch.from_numpy(uniforms)
+        self.logprobs: list[Tensor] = []
+        """Per step: log-probability of each row's choice under the model at temperature 1, in nats [row]."""
+        self.filters = LogitsProcessorList()
+        if not self.greedy and settings.temperature != 1:
+            self.filters.append(TemperatureLogitsWarper(settings.temperature))
+        if settings.top_k > 0:
+            self.filters.append(TopKLogitsWarper(settings.top_k))
+        if settings.top_p < 1:
+            self.filters.append(TopPLogitsWarper(settings.top_p))
+        if settings.min_p > 0:
+            self.filters.append(MinPLogitsWarper(settings.min_p))
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """Return scores [row, word] that are 0 for the chosen word and -inf for all others."""
+        scores = scores.float()
+        if self.greedy:
+            chosen = scores.argmax(dim=-1, keepdim=True)
+        else:
+            filtered = self.filters(input_ids, scores)  # type: ignore[arg-type]
+            chosen = self._choose(filtered)
+        self.logprobs.append((scores.gather(1, chosen) - scores.logsumexp(dim=-1, keepdim=True))[:, 0])
+        return torch.full_like(scores, -torch.inf).scatter_(1, chosen, 0.0)
+
+    def _choose(self, filtered: Tensor) -> Tensor:
+        """Invert the cumulative distribution at this step's numbers [row, 1]."""
+        probabilities = filtered.double().softmax(dim=-1)
+        cumulative = probabilities.cumsum(dim=-1)
+        # Scaled by the sum as it was rounded, so that a number just below 1 still falls inside.
+        point = self.uniforms[:, len(self.logprobs), None].to(cumulative.device) * cumulative[:, -1:]
+        chosen = torch.searchsorted(cumulative, point, right=True)
+        last = probabilities.shape[-1] - 1 - probabilities.flip(-1).ne(0).int().argmax(dim=-1, keepdim=True)
+        return torch.minimum(chosen, last)

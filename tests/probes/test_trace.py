@@ -1,0 +1,118 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from raml.errors import DataError, ModelError, NumericsError
+from raml.models import load_model
+from raml.probes import key_trace, stream_traces, trace_trajectory
+from raml.records import Question, TraceSettings
+from raml.sampling import make_imported
+
+RIGHT = "<think>\nFirst 3+4=7 so 7*2\nNext 7*2=14 so 14\n</think>\n\n**Final Answer**\n\\boxed{14}"
+QUESTION = Question("q", "Calculate (3+4)*2.", "14")
+
+
+@pytest.fixture(scope="module")
+def right(tiny):
+    return make_imported(tiny, QUESTION, RIGHT, 0)
+
+
+def test_every_prefix_from_none_to_the_whole_reasoning_is_there(tiny, right):
+    trace = trace_trajectory(tiny, right, "14")
+    assert trace.prefix_lens.tolist() == list(range(right.reasoning_len + 1))
+    assert trace.nll.shape == (right.reasoning_len + 1, len(trace.answer_ids))
+    assert trace.scorer == "one-pass"
+    assert tiny.tokenizer.decode(trace.bridge_ids) == "\n\n**Final Answer**\n\\boxed{"
+    assert tiny.tokenizer.decode(trace.answer_ids) == "14"
+
+
+def test_the_engine_and_the_definition_give_the_same_trace(tiny, right):
+    fast = trace_trajectory(tiny, right, "14")
+    slow = trace_trajectory(tiny, right, "14", scorer="definition")
+    assert slow.scorer == "definition"
+    np.testing.assert_allclose(fast.nll, slow.nll, atol=1e-4)
+
+
+def test_an_entry_is_the_models_own_probability_of_the_answer_after_prompt_prefix_and_bridge(tiny, right):
+    """Spelled out once without the library: one forward pass over the concatenated ids."""
+    trace = trace_trajectory(tiny, right, "14")
+    ids = right.prompt_ids + right.token_ids[:9] + trace.bridge_ids + trace.answer_ids
+    with torch.inference_mode():
+        logprobs = tiny.model(input_ids=torch.tensor([ids])).logits[0].log_softmax(dim=-1)
+    n = len(trace.answer_ids)
+    expected = [-float(logprobs[len(ids) - n + j - 1, token]) for j, token in enumerate(trace.answer_ids)]
+    np.testing.assert_allclose(trace.nll[9], expected, atol=1e-4)
+
+
+def test_the_embedded_model_is_surer_of_the_answer_at_the_end_than_at_the_start(tiny, right):
+    curve = trace_trajectory(tiny, right, "14").mean_nll
+    assert curve[-1] < 0.5 < curve[0]
+
+
+def test_the_span_can_go_through_the_answer_statement(tiny, right):
+    trace = trace_trajectory(tiny, right, "14", TraceSettings(span="all"))
+    assert trace.prefix_lens[-1] == len(right.token_ids)
+
+
+def test_the_own_answer_is_scored_when_asked_for(tiny, right):
+    wrong = replace(right, answer="15", correct=False)
+    trace = trace_trajectory(tiny, wrong, "14", TraceSettings(target="own"))
+    assert tiny.tokenizer.decode(trace.answer_ids) == "15"
+    with pytest.raises(DataError, match="no answer of its own"):
+        trace_trajectory(tiny, replace(right, answer=None), "14", TraceSettings(target="own"))
+
+
+def test_an_empty_trajectory_has_the_one_prefix_zero(tiny, right):
+    empty = replace(right, token_ids=(), token_ends=(), text="", reasoning_len=0)
+    assert trace_trajectory(tiny, empty, "14").prefix_lens.tolist() == [0]
+
+
+def test_an_empty_bridge_is_refused(tiny, right):
+    with pytest.raises(DataError, match="bridge has no tokens"):
+        trace_trajectory(tiny, right, "14", TraceSettings(bridge=""))
+
+
+def test_a_trajectory_longer_than_the_context_is_refused_before_anything_is_scored(tiny, right):
+    long = replace(right, id="long", token_ids=right.token_ids * 40, reasoning_len=1000)
+    with pytest.raises(ModelError, match=r"Trajectory long: .* tokens with its prompt; tiny accepts 1024"):
+        next(stream_traces(tiny, [right, long], {"q": QUESTION}))
+
+
+def test_ids_of_another_tokenizer_are_refused(tiny, right):
+    with pytest.raises(ModelError, match="token id 50000 is beyond"):
+        next(stream_traces(tiny, [replace(right, token_ids=(50_000,), reasoning_len=1)], {"q": QUESTION}))
+
+
+def test_a_trajectory_of_an_unknown_question_is_refused(tiny, right):
+    with pytest.raises(DataError, match="answers question q, which is not here"):
+        next(stream_traces(tiny, [right], {}))
+
+
+def test_an_error_of_one_trajectory_does_not_stop_the_others(tiny, right):
+    silent = replace(right, id="silent", answer=None)
+    results = list(stream_traces(tiny, [silent, right], {"q": QUESTION}, TraceSettings(target="own")))
+    assert isinstance(results[0][1], DataError)
+    assert results[1][1].trajectory_id == right.id
+
+
+def test_a_model_that_gives_nan_is_an_error_that_names_trajectory_and_prefix(right):
+    broken = load_model("tiny", device="cpu")
+    with torch.no_grad():
+        broken.model.get_output_embeddings().weight[5] = torch.nan
+    with pytest.raises(NumericsError, match=f"Trajectory {right.id}: the loss after prefix 0"):
+        trace_trajectory(broken, right, "14", scorer="one-pass")
+
+
+def test_the_key_changes_with_settings_model_and_trajectory_and_not_with_the_device(tiny, right):
+    key = key_trace(tiny.identity, right, TraceSettings())
+    assert key == trace_trajectory(tiny, right, "14").id
+    assert key == key_trace(replace(tiny.identity, device="cuda:0", name="elsewhere"), right, TraceSettings())
+    others = {
+        key_trace(tiny.identity, right, TraceSettings(target="own")),
+        key_trace(replace(tiny.identity, dtype="bfloat16"), right, TraceSettings()),
+        key_trace(replace(tiny.identity, weights_sha256="11"), right, TraceSettings()),
+        key_trace(tiny.identity, replace(right, id="other"), TraceSettings()),
+    }
+    assert len(others | {key}) == 5

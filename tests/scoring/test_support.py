@@ -1,0 +1,36 @@
+import pytest
+import torch
+
+from raml.scoring import find_obstacle
+from tests.scoring.conftest import build_model
+from tests.scoring.test_one_pass import SERVED
+
+
+@pytest.mark.parametrize("name", SERVED)
+def test_common_decoders_have_no_obstacle(models, name):
+    assert find_obstacle(models(name)) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("mamba", "keep a state"),
+        ("lfm2", "conv layers keep a state"),
+        ("bloom", "attention interface"),
+        ("llama-dynamic-rope", "dynamic rotary embedding"),
+    ],
+)
+def test_models_the_engine_cannot_serve_are_named_with_the_reason(models, name, reason):
+    assert reason in find_obstacle(models(name))
+
+
+def test_a_trial_notices_what_no_list_names(models):
+    """Granite divides its logits by a number that only its own forward knows."""
+    assert "off by" in find_obstacle(models("granite-scaled-logits"))
+
+
+def test_a_layer_that_bypasses_the_interface_is_noticed():
+    model = build_model("llama")
+    layer = model.model.layers[1].self_attn
+    layer.forward = lambda hidden_states, **_: (torch.zeros_like(hidden_states), None)
+    assert "Only layers [0, 2] of 3" in find_obstacle(model)
