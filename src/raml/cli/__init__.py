@@ -1,0 +1,5 @@
+"""The command line: `raml COMMAND …`, one file a command."""
+
+from raml.cli.main import app, main
+
+__all__ = ["app", "main"]

@@ -1,0 +1,43 @@
+"""`raml demo`: the whole path on the embedded model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from raml.cli.questions import questions as run_questions
+from raml.cli.report import report as run_report
+from raml.cli.sample import sample as run_sample
+from raml.cli.stage import say
+from raml.cli.trace import trace as run_trace
+from raml.records import SamplingSettings
+
+
+def demo(*, out: Path = Path("raml-demo"), n_questions: int = 8, n: int = 4, seed: int = 0) -> None:
+    """Run everything on the embedded model: questions, trajectories, curves, page. No network, about a minute.
+
+    Example: `raml demo --out raml-demo`
+
+    Parameters
+    ----------
+    out
+        The run folder. Run again, the demo goes on where it was.
+    n_questions
+        Questions from the embedded world's test split.
+    n
+        Trajectories per question.
+    seed
+        Of the trajectories' random numbers.
+    """
+    say("1/4 questions of the embedded world")
+    run_questions("tiny", out=out, limit=n_questions)
+    say("\n2/4 trajectories, sampled from the embedded model")
+    run_sample(
+        "tiny",
+        out,
+        n=n,
+        sampling=SamplingSettings(temperature=1.0, top_p=1.0, top_k=0, max_new_tokens=400, seed=seed),
+    )
+    say("\n3/4 the loss of the gold answer after every prefix of each trajectory")
+    run_trace(out, alpha=0.1)
+    say("\n4/4 the page")
+    run_report(out, title="Where along its reasoning does a model make its answer?")

@@ -1,0 +1,68 @@
+"""The entry point: options for all commands, and errors as one line with exit code 2."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, CycloptsError, Parameter
+from cyclopts.config import Toml
+from rich.console import Console
+
+# Torch, transformers and matplotlib are imported where a command runs, so that help texts come at once.
+from raml.cli.demo import demo
+from raml.cli.importing import import_file
+from raml.cli.questions import questions
+from raml.cli.report import report
+from raml.cli.sample import sample
+from raml.cli.trace import trace
+from raml.errors import RamlError
+
+app = App(
+    name="raml",
+    help="See where along a reasoning trajectory a language model makes its answer.\n\n"
+    "Start with `raml demo`. A real model: `raml questions FILE --out RUN`, `raml sample MODEL RUN`, "
+    "`raml trace RUN`, `raml report RUN`.\n\n"
+    "For all commands: `--config FILE` reads flags from a TOML file (a table per command, flags override it), "
+    "`--debug` shows the traceback of an error.",
+    version_flags=["--version"],
+)
+for command in (demo, questions, sample, trace, report):
+    app.command(command)
+app.command(import_file, name="import")
+
+
+@app.meta.default
+def launch(
+    *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
+    config: Path | None = None,
+    debug: bool = False,
+) -> int:
+    """Read the options of all commands, then run one."""
+    errors = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
+    # Nothing is sent anywhere; model files are fetched from the Hub only when a command names them.
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    try:
+        if config is not None:
+            app.config = (Toml(config, must_exist=True),)
+        app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
+    except KeyboardInterrupt:
+        errors.print("Interrupted. What was finished is kept; run the same command again to go on.")
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has gone, e.g. `raml … | head`
+        return 0
+    except (RamlError, CycloptsError, FileNotFoundError) as error:
+        if debug:
+            raise
+        errors.print(f"raml: {' '.join(str(error).split())}")
+        return 2
+    return 0
+
+
+def main() -> None:
+    """Run the command line and exit with its code: 0, 2 for an error one can do something about, 130 for Ctrl-C."""
+    sys.exit(app.meta(exit_on_error=False, result_action="return_value"))

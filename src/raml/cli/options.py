@@ -1,0 +1,50 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from raml.models import LoadedModel
+
+
+@dataclass(frozen=True)
+class LoadOptions:
+    """How a model is loaded."""
+
+    dtype: str = "auto"
+    """float32, bfloat16, float16, or auto: float32 on a CPU, elsewhere what the weights are stored in."""
+    device: str = "auto"
+    """Such as cpu or cuda:1; auto takes an accelerator where there is one."""
+    revision: str | None = None
+    """Branch, tag or commit, for Hub names."""
+    chat_template: Path | None = None
+    """A Jinja file that replaces the tokenizer's chat template."""
+    trust_remote_code: bool = False
+    """Run Python code that comes with the model."""
+    threads: int | None = None
+    """CPU threads for the arithmetic; all cores unless told otherwise."""
+
+
+def load(name: str, options: LoadOptions | None) -> LoadedModel:
+    """Load a model as the options say; torch is imported here, so that help texts come without it."""
+    import torch
+
+    from raml.errors import DataError
+    from raml.models import load_model
+
+    options = options or LoadOptions()
+    if options.threads is not None:
+        if options.threads < 1:
+            raise DataError(f"--threads is {options.threads}; it must be at least 1.")
+        torch.set_num_threads(options.threads)
+    return load_model(
+        name,
+        dtype=options.dtype,
+        device=options.device,
+        revision=options.revision,
+        chat_template=options.chat_template,
+        trust_remote_code=options.trust_remote_code,
+    )

@@ -1,0 +1,83 @@
+"""What every stage's command does around its work: progress, resume, manifest, closing words."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from raml.records import ModelIdentity, StageManifest
+from raml.store import Run, find_git_commit, list_versions
+
+console = Console(highlight=False, soft_wrap=True)
+
+
+@contextlib.contextmanager
+def show_progress(label: str, total: int, done: int = 0) -> Iterator[tuple[Progress, TaskID]]:
+    """A bar with count and time left on the terminal's error stream; silent where that is no terminal."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=False, disable=not sys.stderr.isatty()) as progress:
+        yield progress, progress.add_task(label, total=total, completed=done, note="")
+
+
+class StageClock:
+    """Collects what the manifest says about a stage while it runs."""
+
+    def __init__(self, run: Run, stage: str, config: Mapping[str, object], model: ModelIdentity | None) -> None:
+        self.run, self.stage, self.config, self.model = run, stage, config, model
+        self.started = time.monotonic()
+
+    def finish(
+        self,
+        *,
+        inputs: tuple[Path, ...],
+        outputs: dict[Path, int | None],
+        n_units: int,
+        n_new: int,
+        n_errors: int = 0,
+        seed: int | None = None,
+    ) -> None:
+        """Write the stage into the run's manifest; the last thing a stage does."""
+        stage = StageManifest(
+            stage=self.stage,
+            command=("raml", *sys.argv[1:]),
+            config=msgspec.to_builtins(dict(self.config), enc_hook=str),
+            seed=seed,
+            model=self.model,
+            git_commit=find_git_commit(),
+            versions=list_versions(),
+            inputs=(),
+            outputs=(),
+            n_units=n_units,
+            n_new=n_new,
+            n_errors=n_errors,
+            wall_s=round(time.monotonic() - self.started, 3),
+        )
+        self.run.record_stage(stage, inputs, outputs)
+
+
+def say(text: str) -> None:
+    """Print a line of a command's result."""
+    console.print(text, markup=False)

@@ -1,0 +1,91 @@
+"""The numbers at the top of the page, each with the definition that is shown beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from raml.records import ModelIdentity, Question, Trace, Trajectory
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One number of the overview."""
+
+    key: str
+    """Stable name, for scripts that read the page."""
+    label: str
+    value: float | None
+    """None where there is nothing to average over."""
+    unit: str
+    """"count", "share" (0 to 1) or "nats"."""
+    detail: str
+    """What the number was computed from, such as "18 of 24"."""
+    definition: str
+
+
+def summarize_run(
+    questions: Sequence[Question], trajectories: Sequence[Trajectory], traces: Sequence[Trace]
+) -> tuple[Figure, ...]:
+    """Compute the overview.
+
+    Shares are of trajectories, not of questions: a question with more trajectories weighs more. Trajectories whose
+    correctness is undecided count neither as right nor as wrong.
+    """
+    right = {t.id for t in trajectories if t.correct is True}
+    wrong = {t.id for t in trajectories if t.correct is False}
+    n_undecided = len(trajectories) - len(right) - len(wrong)
+    n_decided = len(right) + len(wrong)
+    n_errors = sum(t.error is not None for t in trajectories)
+    ends = {t.trajectory_id: (float(t.mean_nll[0]), float(t.mean_nll[-1])) for t in traces}
+    traced_text = _name_parts(f"{len(ends)} traced", (n_errors, "with an error"))
+    right_text = _name_parts(f"{len(right)} of {n_decided}", (n_undecided, "undecided"))
+    return (
+        Figure("n_questions", "Questions", len(questions), "count", "", "Questions in this page."),
+        Figure(
+            "n_trajectories",
+            "Trajectories",
+            len(trajectories),
+            "count",
+            traced_text,
+            "Responses of the model. Traced: L̂ was measured along it.",
+        ),
+        Figure(
+            "share_right",
+            "Right",
+            len(right) / n_decided if n_decided else None,
+            "share",
+            right_text,
+            "Trajectories whose final answer equals the gold answer, as a share of those that could be decided.",
+        ),
+        _share_fallen("share_right_fallen", "Right, L̂ fell", "right", [e for i, e in ends.items() if i in right]),
+        _share_fallen("share_wrong_fallen", "Wrong, L̂ fell", "wrong", [e for i, e in ends.items() if i in wrong]),
+        _average_end("mean_start", "Mean L̂ at the start", "before the first token", [e[0] for e in ends.values()]),
+        _average_end("mean_end", "Mean L̂ at the end", "after the last traced token", [e[1] for e in ends.values()]),
+    )
+
+
+def name_models(identities: Sequence[ModelIdentity]) -> tuple[str, ...]:
+    """Name each model once, with its arithmetic and, where there is one, its revision."""
+    return tuple(
+        dict.fromkeys(f"{m.name} · {m.dtype}" + (f" · {m.revision[:12]}" if m.revision else "") for m in identities)
+    )
+
+
+def _share_fallen(key: str, label: str, kind: str, ends: Sequence[tuple[float, float]]) -> Figure:
+    n_fallen = sum(end < start for start, end in ends)
+    definition = f"Traced {kind} trajectories whose L̂ after the last traced token is lower than before the first one."
+    share = n_fallen / len(ends) if ends else None
+    return Figure(key, label, share, "share", f"{n_fallen} of {len(ends)}" if ends else "none traced", definition)
+
+
+def _average_end(key: str, label: str, where: str, values: Sequence[float]) -> Figure:
+    definition = f"L̂ {where}, averaged over all traced trajectories, in nats for each token of the answer."
+    mean = float(np.mean(values)) if values else None
+    return Figure(key, label, mean, "nats", "nats per answer token" if values else "none traced", definition)
+
+
+def _name_parts(first: str, *others: tuple[int, str]) -> str:
+    return ", ".join([first, *(f"{n} {what}" for n, what in others if n)])

@@ -1,0 +1,257 @@
+// What is selected, and how pointer, keyboard and address move it. One state, one way to change each part of it.
+
+const data = JSON.parse(byId("data").textContent);
+const questionOf = new Map(data.questions.map((question) => [question.id, question]));
+const trajectoryOf = new Map(data.trajectories.map((trajectory) => [trajectory.id, trajectory]));
+const groups = new Map(data.questions.map((question) => [question.id, []]));
+for (const trajectory of data.trajectories) groups.get(trajectory.question_id).push(trajectory);
+
+const traces = new Map(); // decoded when first needed
+function traceOf(trajectory) {
+  if (!traces.has(trajectory.id)) traces.set(trajectory.id, readTrace(trajectory));
+  return traces.get(trajectory.id);
+}
+
+const state = { question: null, trajectory: null, index: null, spans: [], curve: null };
+
+// --- selection ------------------------------------------------------------------------------------------------------
+
+function selectQuestion(question, { trajectory, index } = {}) {
+  state.question = question;
+  const group = groups.get(question.id);
+  markCurrent("questions", question.id);
+  byId("question-title").textContent = `Question ${data.questions.indexOf(question) + 1}`;
+  byId("prompt").replaceChildren(makePlain(question.prompt));
+  renderQuestionFacts(question);
+  renderCards(byId("trajectories"), group, traceOf);
+  selectTrajectory(trajectory ?? group.find((candidate) => candidate.trace) ?? group[0] ?? null, { index });
+}
+
+function renderQuestionFacts(question) {
+  const facts = byId("question-facts");
+  facts.replaceChildren();
+  appendFact(facts, "Gold answer", makeText("bdi", question.answer, { class: "data strong" }));
+  if (question.domain) appendFact(facts, "Domain", makeText("bdi", question.domain));
+  if (question.source) appendFact(facts, "Source", makeText("bdi", question.source));
+}
+
+function selectTrajectory(trajectory, { index } = {}) {
+  state.trajectory = trajectory;
+  state.index = null;
+  markCurrent("trajectories", trajectory?.id);
+  const trace = trajectory ? traceOf(trajectory) : null;
+  renderTrajectoryHead(trajectory, trace);
+  state.spans = trajectory ? renderTokens(byId("tokens"), trajectory, trace) : [];
+  if (!trajectory) byId("tokens").replaceChildren();
+  renderJumps(byId("jumps"), trajectory, trace);
+  document.querySelector(".reading").classList.toggle("no-trace", trace === null);
+  showScale();
+  showCurve();
+  // Without a wish, start where L̂ falls most: that is what one comes to see.
+  const first = index ?? (trace ? findJumps(trace, 1)[0]?.i : undefined) ?? 0;
+  moveTo(first, { reveal: index !== undefined });
+}
+
+function renderTrajectoryHead(trajectory, trace) {
+  const title = byId("trajectory-title");
+  title.replaceChildren(trajectory ? `Trajectory #${trajectory.repeat} ` : "No trajectory");
+  if (trajectory) title.append(makeVerdict(trajectory.correct));
+  byId("trajectory-facts").replaceChildren(...(trajectory ? describeTrajectory(trajectory) : []));
+  showNote("trajectory-error", trajectory?.error ? ["Error: ", makeText("bdi", trajectory.error)] : []);
+  showNote("trajectory-note", trajectory && !trace ? ["L̂ was not measured along this trajectory, so its tokens are not shaded."] : []);
+}
+
+function describeTrajectory(trajectory) {
+  const cut = trajectory.finish === "length" ? ["cut off at the token limit"] : [];
+  const parts = [
+    [...describeAnswer(trajectory)],
+    [`${countOf(trajectory.pieces.length, "token")}, ${trajectory.reasoning_len.toLocaleString("en")} of reasoning`],
+    [trajectory.mode === "think" ? "thinking" : "no thinking"],
+    cut,
+    [makeText("bdi", trajectory.model)],
+    [makeText("code", trajectory.id)],
+  ].filter((part) => part.length);
+  return parts.flatMap((part, n) => (n ? [" · ", ...part] : part));
+}
+
+function showNote(id, children) {
+  byId(id).hidden = children.length === 0;
+  byId(id).replaceChildren(...children);
+}
+
+function markCurrent(listId, id) {
+  for (const button of byId(listId).querySelectorAll("button")) {
+    const isCurrent = button.dataset.id === id;
+    if (isCurrent) button.setAttribute("aria-current", "true");
+    else button.removeAttribute("aria-current");
+    if (isCurrent) revealInside(byId(listId), button);
+  }
+}
+
+// --- colours and curve ------------------------------------------------------------------------------------------------
+
+function currentScale() {
+  const trace = state.trajectory && traceOf(state.trajectory);
+  return byId("scale").value === "own" && trace ? findOwnScale(trace) : data.change_scale;
+}
+
+function showScale() {
+  const scale = currentScale();
+  const digits = scale < 0.1 ? 4 : 2;
+  byId("legend-low").textContent = formatNumber(-scale, digits);
+  byId("legend-high").textContent = formatNumber(scale, digits, { sign: true });
+  shadeTokens(state.spans, state.trajectory && traceOf(state.trajectory), scale);
+}
+
+function showCurve() {
+  state.curve?.destroy();
+  state.curve = null;
+  const trace = state.trajectory && traceOf(state.trajectory);
+  if (!trace) return;
+  const isShown = byId("siblings").checked;
+  const siblings = groups.get(state.question.id).filter((other) => isShown && other !== state.trajectory && other.trace);
+  state.curve = drawCurve(byId("curve"), {
+    trace,
+    siblings: siblings.map(traceOf),
+    alpha: Number(byId("alpha").value),
+    scale: currentScale(),
+    // After x tokens the last one read is x − 1; before any token, the first is the nearest.
+    onMove: (x) => moveTo(Math.max(0, x - 1), { reveal: true }),
+  });
+  byId("curve").setAttribute("aria-valuemax", String(Math.max(0, trace.x.at(-1) - 1)));
+  placeMarker();
+}
+
+function placeMarker() {
+  const trace = state.trajectory && traceOf(state.trajectory);
+  const k = trace && state.index !== null ? trace.stepOf[state.index] : undefined;
+  state.curve?.moveTo(k === undefined || k < 0 ? null : { x: trace.x[k + 1], y: trace.y[k + 1] });
+}
+
+// --- the token at the cursor ----------------------------------------------------------------------------------------
+
+/** Put the cursor on a token: in the text, on the curve, in the readout and, a moment later, in the address. */
+function moveTo(index, { reveal = false, announce = false } = {}) {
+  const span = state.spans[index];
+  if (state.index !== null) state.spans[state.index]?.classList.remove("current");
+  state.index = span ? index : null;
+  span?.classList.add("current");
+  if (span && reveal) revealInside(byId("tokens"), span);
+  placeMarker();
+  showReadout();
+  if (announce) byId("live").textContent = byId("curve").getAttribute("aria-valuetext");
+  writeAddressSoon();
+}
+
+function showReadout() {
+  const { index, trajectory } = state;
+  const trace = trajectory && traceOf(trajectory);
+  const nll = index === null ? null : nllAfter(trace, index);
+  const change = index === null ? null : changeAt(trace, index);
+  byId("read-index").textContent = index === null ? "" : String(index);
+  const piece = index === null ? "" : trajectory.pieces[index];
+  byId("read-token").replaceChildren(...(index === null ? ["–"] : makeInContext(trajectory, index, 60)));
+  byId("read-nll").textContent = nll === null ? "–" : formatNumber(nll, 3);
+  byId("read-change").textContent = change === null ? "–" : formatNumber(change, 3, { sign: true });
+  byId("read-change").className = change === null || change === 0 ? "" : change < 0 ? "fall-text" : "rise-text";
+  byId("read-probability").textContent = nll === null ? "–" : formatProbability(Math.exp(-nll));
+  if (index === null) return;
+  byId("curve").setAttribute("aria-valuenow", String(index));
+  const measured = nll === null ? "not traced" : `L-hat ${formatNumber(nll, 2)}, change ${formatNumber(change, 2, { sign: true })}`;
+  byId("curve").setAttribute("aria-valuetext", `Token ${index}, ${flatten(piece.slice(0, 40)) || "white space"}, ${measured}`);
+}
+
+function formatProbability(probability) {
+  if (probability < 0.0005) return "< 0.1%";
+  return `${(100 * probability).toFixed(1)}%`;
+}
+
+const lastPointer = { x: NaN, y: NaN };
+/** Move to the token under the pointer, unless the text was scrolled under a pointer at rest: then keys keep the cursor. */
+function followTokens(event) {
+  const hasMoved = event.clientX !== lastPointer.x || event.clientY !== lastPointer.y;
+  Object.assign(lastPointer, { x: event.clientX, y: event.clientY });
+  const index = tokenIndexOf(event.target);
+  if (index !== null && (hasMoved || event.type === "click")) moveTo(index);
+}
+
+// --- light and dark -----------------------------------------------------------------------------------------------------
+
+const systemDark = matchMedia("(prefers-color-scheme: dark)");
+
+function currentTheme() {
+  return document.documentElement.dataset.theme ?? (systemDark.matches ? "dark" : "light");
+}
+
+function showTheme() {
+  byId("theme-name").textContent = currentTheme() === "dark" ? "Dark" : "Light";
+  showCurve(); // a canvas does not follow the style sheet by itself
+}
+
+function toggleTheme() {
+  document.documentElement.dataset.theme = currentTheme() === "dark" ? "light" : "dark";
+  showTheme();
+}
+
+/** Paper is white: print in light colours, canvas included, then go back. */
+function printLight() {
+  const theme = document.documentElement.dataset.theme;
+  document.documentElement.dataset.theme = "light";
+  showTheme();
+  addEventListener("afterprint", () => restoreTheme(theme), { once: true });
+}
+
+function restoreTheme(theme) {
+  if (theme === undefined) delete document.documentElement.dataset.theme;
+  else document.documentElement.dataset.theme = theme;
+  showTheme();
+}
+
+// --- start --------------------------------------------------------------------------------------------------------------
+
+function describeSettings({ settings }) {
+  if (!settings) return ["No trajectory of this run was traced."];
+  const what = settings.target === "gold" ? "the gold answer" : "the answer that the trajectory itself ended with";
+  return [`L̂ is measured on ${what}, put after the prefix and this text: `, makeText("code", settings.bridge)];
+}
+
+/** The paper's smoothing suits thousands of tokens; on short trajectories it would flatten all there is to see. */
+function chooseAlpha() {
+  const longest = Math.max(...data.trajectories.map((trajectory) => trajectory.pieces.length));
+  return longest >= 1000 ? "0.01" : "0.1";
+}
+
+function onButton(listId, handle) {
+  byId(listId).addEventListener("click", (event) => {
+    const button = event.target.closest("button");
+    if (button) handle(button.dataset);
+  });
+}
+
+function start() {
+  renderOverview(byId("overview"), data.overview, data.models);
+  renderQuestions(byId("questions"), data.questions, groups);
+  renderManifest(byId("manifest"), data.manifest);
+  if (data.settings?.target === "own") byId("target").textContent = "its own final";
+  byId("settings").replaceChildren(...describeSettings(data));
+  byId("alpha").value = chooseAlpha();
+
+  onButton("questions", ({ id }) => selectQuestion(questionOf.get(id)));
+  onButton("trajectories", ({ id }) => selectTrajectory(trajectoryOf.get(id)));
+  onButton("jumps", ({ i }) => moveTo(Number(i), { reveal: true, announce: true }));
+  byId("tokens").addEventListener("pointerover", followTokens);
+  byId("tokens").addEventListener("click", followTokens);
+  byId("scale").addEventListener("change", () => (showScale(), showCurve()));
+  byId("alpha").addEventListener("change", showCurve);
+  byId("siblings").addEventListener("change", showCurve);
+  byId("theme").addEventListener("click", toggleTheme);
+  systemDark.addEventListener("change", showTheme);
+  addEventListener("beforeprint", printLight);
+  document.addEventListener("keydown", handleKey);
+  addEventListener("hashchange", readAddress);
+
+  readAddress();
+  showTheme();
+}
+
+start();
