@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +20,7 @@ from raml.cli.questions import questions
 from raml.cli.report import report
 from raml.cli.sample import sample
 from raml.cli.trace import trace
-from raml.errors import RamlError
+from raml.errors import DataError, RamlError
 
 app = App(
     name="raml",
@@ -39,30 +41,53 @@ def launch(
     *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
     config: Path | None = None,
     debug: bool = False,
-) -> int:
+) -> None:
     """Read the options of all commands, then run one."""
-    errors = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
+    # `debug` is looked at in `run`, where errors arrive.
+    if config is not None:
+        _check_toml(config)
+        app.config = (Toml(config),)
+    app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run a command line and return its exit code: 0, 2 for an error one can do something about, 130 for Ctrl-C."""
     # Nothing is sent anywhere; model files are fetched from the Hub only when a command names them.
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    errors = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
     try:
-        if config is not None:
-            app.config = (Toml(config, must_exist=True),)
-        app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
+        app.meta(arguments, exit_on_error=False, print_error=False, result_action="return_value")
     except KeyboardInterrupt:
         errors.print("Interrupted. What was finished is kept; run the same command again to go on.")
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has gone, e.g. `raml … | head`
         return 0
-    except (RamlError, CycloptsError, FileNotFoundError) as error:
-        if debug:
+    except (RamlError, CycloptsError) as error:
+        if "--debug" in arguments:
             raise
         errors.print(f"raml: {' '.join(str(error).split())}")
         return 2
+    finally:
+        app.config = ()  # the next command line of this process has its own
     return 0
 
 
+def _check_toml(path: Path) -> None:
+    """Refuse a config file that is missing or no TOML.
+
+    Raises:
+        DataError: it is.
+    """
+    try:
+        tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"Config file {path} can't be read: {error.strerror}.") from error
+    except ValueError as error:
+        raise DataError(f"Config file {path} is no TOML: {error}") from error
+
+
 def main() -> None:
-    """Run the command line and exit with its code: 0, 2 for an error one can do something about, 130 for Ctrl-C."""
-    sys.exit(app.meta(exit_on_error=False, result_action="return_value"))
+    """Run the process's command line and exit."""
+    sys.exit(run(sys.argv[1:]))

@@ -58,18 +58,15 @@ def read_jsonl(path: Path, record_type: type[T]) -> list[T]:
 class Journal:
     """Appends records to a JSONL file so that each append survives a kill right after it.
 
-    Used as a context manager. Opening it cuts off a torn last line. An append that fails leaves the file as it was.
+    Used as a context manager. The first append makes the file, or cuts off a torn last line. An append that fails
+    leaves the file as it was.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._fd = -1
+        self._fd: int | None = None
 
     def __enter__(self) -> Journal:
-        with writing(self.path):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
-            os.ftruncate(self._fd, _find_last_newline(self._fd))
         return self
 
     def append(self, records: Iterable[Question | Trajectory | Trace]) -> None:
@@ -79,8 +76,12 @@ class Journal:
             RunError: the disk is full or the file can't be written; nothing half-written stays.
         """
         content = b"".join(map(encode_line, records))
-        end = os.lseek(self._fd, 0, os.SEEK_END)
         with writing(self.path):
+            if self._fd is None:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+                os.ftruncate(self._fd, _find_last_newline(self._fd))
+            end = os.lseek(self._fd, 0, os.SEEK_END)
             try:
                 view = memoryview(content)
                 while view:
@@ -91,7 +92,8 @@ class Journal:
                 raise
 
     def __exit__(self, *_: object) -> None:
-        os.close(self._fd)
+        if self._fd is not None:
+            os.close(self._fd)
 
 
 def _to_plain(record: Question | Trajectory | Trace) -> dict[str, Any]:

@@ -87,7 +87,7 @@ class Run:
         """
         try:
             content = self.manifest_path.read_bytes()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return Manifest(stages={})
         except OSError as error:
             raise RunError(f"{self.manifest_path} can't be read: {error.strerror}.") from error

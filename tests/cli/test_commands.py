@@ -1,0 +1,123 @@
+import json
+import subprocess
+import sys
+
+import pytest
+
+from raml.cli.report import choose_traces
+from raml.store import Run
+
+SAMPLE = ("--n", "2", "--temperature", "1", "--max-new-tokens", "150")
+
+
+@pytest.fixture
+def run(tmp_path, raml):
+    """A run with three questions of the embedded world."""
+    code, out, _ = raml("questions", "tiny", "--limit", "3", "--out", tmp_path / "run")
+    assert code == 0
+    assert "Wrote 3 questions" in out
+    return tmp_path / "run"
+
+
+def test_the_whole_path_from_questions_to_page(raml, run):
+    code, out, _ = raml("sample", "tiny", run, *SAMPLE)
+    assert code == 0
+    assert "Wrote 6 trajectories (0 were there)" in out
+    code, out, _ = raml("trace", run, "--alpha", "0.1")
+    assert code == 0
+    assert "Wrote 6 traces (0 were there)" in out
+    for suffix in (".svg", ".png"):
+        assert (run / "figures" / f"traces{suffix}").stat().st_size > 5_000
+    code, out, _ = raml("report", run, "--title", "A title of its own")
+    assert code == 0
+    assert out.strip().endswith(str(run / "report.html"))
+    assert "<title>A title of its own" in (run / "report.html").read_text()
+    folder = Run(run)
+    assert {t.trajectory_id for t in folder.read_traces()} == {t.id for t in folder.read_trajectories()}
+    stages = folder.read_manifest().stages
+    assert list(stages) == ["questions", "sample", "trace"]
+    assert stages["sample"].config["sampling"]["temperature"] == 1
+    assert stages["sample"].model.name == "tiny"
+    assert len(stages["sample"].model.weights_sha256) == 64
+    assert stages["trace"].outputs[0].path == "traces.parquet"
+    assert stages["trace"].outputs[0].rows == 6
+
+
+def test_running_a_stage_again_does_nothing_new_and_keeps_the_bytes(raml, run):
+    raml("sample", "tiny", run, *SAMPLE)
+    raml("trace", run)
+    before = {path: path.read_bytes() for path in (run / "trajectories.jsonl", run / "traces.parquet")}
+    assert "Wrote 0 trajectories (6 were there)" in raml("sample", "tiny", run, *SAMPLE)[1]
+    assert "Wrote 0 traces (6 were there)" in raml("trace", run)[1]
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_more_repeats_and_another_mode_add_to_the_run(raml, run):
+    raml("sample", "tiny", run, *SAMPLE)
+    first = Run(run).read_trajectories()
+    out = raml("sample", "tiny", run, "--n", "3", *SAMPLE[2:])[1]
+    assert "Wrote 3 trajectories (6 were there)" in out
+    raml("sample", "tiny", run, *SAMPLE, "--mode", "nothink")
+    trajectories = Run(run).read_trajectories()
+    assert len(trajectories) == 15
+    assert {t.id for t in first} < {t.id for t in trajectories}
+
+
+def test_limit_takes_the_first_questions_and_trajectories(raml, run):
+    raml("sample", "tiny", run, *SAMPLE, "--limit", "1")
+    assert {t.question_id for t in Run(run).read_trajectories()} == {Run(run).read_questions()[0].id}
+    raml("trace", run, "--limit", "1")
+    assert len(Run(run).read_traces()) == 1
+
+
+def test_imported_trajectories_are_traced_like_sampled_ones(raml, tmp_path):
+    rows = [
+        {"question": "Calculate 3+4.", "answer": "7", "trajectory": "<think>\n3+4=7\n</think>\n\\boxed{7}"},
+        {"question": "Calculate 3+4.", "answer": "7", "trajectory": "<think>\n3+4=8\n</think>\n\\boxed{8}"},
+    ]
+    file = tmp_path / "mine.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    code, out, _ = raml("import", "plain", file, tmp_path / "run", "--model", "tiny")
+    assert code == 0
+    assert "Wrote 2 trajectories (0 were there)" in out
+    assert "1 of 2 right" in out
+    again = raml("import", "plain", file, tmp_path / "run", "--model", "tiny")[1]
+    assert "Wrote 0 trajectories (2 were there)" in again
+    code, out, _ = raml("trace", tmp_path / "run")
+    assert code == 0
+    assert "Wrote 2 traces" in out
+    assert raml("report", tmp_path / "run")[0] == 0
+
+
+def test_the_own_answers_trace_stands_beside_the_gold_one_and_the_page_shows_one_kind(raml, run):
+    raml("sample", "tiny", run, *SAMPLE)
+    raml("trace", run)
+    raml("trace", run, "--target", "own")
+    traces = Run(run).read_traces()
+    assert {t.settings.target for t in traces} == {"gold", "own"}
+    chosen, n_left_out = choose_traces(traces)
+    assert {t.settings.target for t in chosen} == {"gold"}
+    assert n_left_out == len(traces) - 6
+    assert raml("report", run)[0] == 0
+
+
+def test_a_config_file_gives_flags_and_the_command_line_overrides_it(raml, run, tmp_path):
+    config = tmp_path / "raml.toml"
+    config.write_text("[sample]\nn = 1\ntemperature = 0.0\nmax-new-tokens = 7\n")
+    assert raml("sample", "tiny", run, "--config", config, "--max-new-tokens", "9")[0] == 0
+    stage = Run(run).read_manifest().stages["sample"]
+    assert stage.config["n"] == 1
+    assert stage.config["sampling"]["temperature"] == 0
+    assert stage.config["sampling"]["max_new_tokens"] == 9
+
+
+@pytest.mark.parametrize("command", ["demo", "questions", "sample", "import", "trace", "report"])
+def test_each_command_has_a_help_text_with_an_example(raml, command):
+    code, out, _ = raml(command, "--help")
+    assert code == 0
+    assert "Example: raml " + command in " ".join(out.replace("`", "").split())
+
+
+def test_help_and_package_come_without_torch():
+    code = "import sys, raml, raml.cli; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

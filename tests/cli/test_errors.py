@@ -1,0 +1,265 @@
+"""Bad input gives one line, exit code 2, and nothing half-written."""
+
+import json
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from raml.models import find_source
+from raml.store import Run
+
+GOOD = '{"prompt": "Calculate 3+4.", "answer": "7"}\n'
+
+
+def snapshot(folder):
+    return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def expect_error(result, *fragments):
+    code, out, err = result
+    assert code == 2, (out, err)
+    assert len(err.strip().splitlines()) == 1, err
+    assert err.startswith("raml: ")
+    assert "Traceback" not in err
+    for fragment in fragments:
+        assert fragment in err
+    return err
+
+
+@pytest.fixture
+def run(tmp_path, raml):
+    raml("questions", "tiny", "--limit", "1", "--out", tmp_path / "run")
+    return tmp_path / "run"
+
+
+@pytest.mark.parametrize(
+    ("content", "fragment"),
+    [
+        ("", "has no questions"),
+        (GOOD + "{oops\n", "line 2 is no JSON object"),
+        (GOOD + '{"prompt": "x", "answer": ""}\n', "line 2: field 'answer' is empty"),
+        (GOOD + GOOD, "line 2: question id"),
+        ('{"id": "a", "prompt": "x", "answer": "1"}\n{"id": "a", "prompt": "y", "answer": "1"}\n', "question id 'a'"),
+    ],
+    ids=["empty", "malformed", "empty answer", "same question twice", "duplicate id"],
+)
+def test_a_bad_question_file(raml, tmp_path, content, fragment):
+    file = tmp_path / "bad.jsonl"
+    file.write_text(content)
+    expect_error(raml("questions", file, "--out", tmp_path / "run"), fragment)
+    assert not (tmp_path / "run").exists()
+
+
+def test_questions_do_not_replace_those_that_have_trajectories(raml, run, tmp_path):
+    raml("sample", "tiny", run, "--n", "1", "--max-new-tokens", "5")
+    before = snapshot(run)
+    file = tmp_path / "other.jsonl"
+    file.write_text(GOOD)
+    expect_error(raml("questions", file, "--out", run), "trajectories of other questions")
+    assert snapshot(run) == before
+
+
+def test_a_run_without_questions_and_one_without_trajectories(raml, tmp_path, run):
+    expect_error(raml("sample", "tiny", tmp_path / "none"), "has no questions.jsonl", "raml questions")
+    expect_error(raml("trace", tmp_path / "none"), "has no questions.jsonl")
+    expect_error(raml("trace", run), "has no trajectories", "raml sample")
+    expect_error(raml("report", run), "has no trajectories")
+
+
+@pytest.mark.parametrize(
+    ("name", "fragment"),
+    [
+        ("tinny", "No model 'tinny'"),
+        ("./no/such/folder", "no model file or folder"),
+        ("missing.gguf", "no model file or folder missing.gguf"),
+        ("somebody/some-model", "the Hub can't be reached"),
+        ("not a name!", "No model 'not a name!'"),
+    ],
+)
+def test_an_unknown_model(raml, run, name, fragment):
+    before = snapshot(run)
+    expect_error(raml("sample", name, run), fragment)
+    assert snapshot(run) == before
+
+
+def make_model_folder(tmp_path, change=None, remove=()):
+    folder = tmp_path / "model"
+    shutil.copytree(find_source("tiny"), folder)
+    for name in remove:
+        (folder / name).unlink()
+    if change is not None:
+        config = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps(config | change))
+    return folder
+
+
+def test_a_folder_that_is_no_model(raml, run, tmp_path):
+    (tmp_path / "empty").mkdir()
+    expect_error(raml("sample", tmp_path / "empty", run), "has no config.json")
+    (tmp_path / "file.txt").write_text("x")
+    expect_error(raml("sample", tmp_path / "file.txt", run), "no .gguf file")
+    folder = make_model_folder(tmp_path, remove=["model.safetensors"])
+    expect_error(raml("sample", folder, run), "has no weights")
+
+
+def test_pickled_weights_are_refused_and_not_run(raml, run, tmp_path):
+    folder = make_model_folder(tmp_path, remove=["model.safetensors"])
+
+    class Bomb:
+        def __reduce__(self):
+            return (os.mkdir, (str(tmp_path / "exploded"),))
+
+    (folder / "pytorch_model.bin").write_bytes(pickle.dumps(Bomb()))
+    expect_error(raml("sample", folder, run), "only pickled weights", "safetensors")
+    assert not (tmp_path / "exploded").exists()
+
+
+def test_a_model_of_another_kind_an_unknown_one_and_one_with_code_of_its_own(raml, run, tmp_path):
+    folder = make_model_folder(tmp_path, {"model_type": "t5"})
+    expect_error(raml("sample", folder, run), "is not a causal language model")
+    shutil.rmtree(folder)
+    folder = make_model_folder(tmp_path, {"model_type": "nobody-knows"})
+    expect_error(raml("sample", folder, run), "'nobody-knows'")
+    shutil.rmtree(folder)
+    folder = make_model_folder(tmp_path, {"model_type": "own", "auto_map": {"AutoModelForCausalLM": "code.Model"}})
+    (folder / "code.py").write_text(f"import os; os.mkdir({str(tmp_path / 'exploded')!r})")
+    expect_error(raml("sample", folder, run), "--trust-remote-code")
+    assert not (tmp_path / "exploded").exists()
+
+
+def test_damaged_model_files(raml, run, tmp_path):
+    folder = make_model_folder(tmp_path)
+    whole = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").write_bytes(whole[:5000])
+    expect_error(raml("sample", folder, run), "can't be loaded")
+    (folder / "model.safetensors").write_bytes(whole)
+    (folder / "config.json").write_text("[]")
+    expect_error(raml("sample", folder, run), "config.json is no JSON object")
+    gguf = tmp_path / "bad.gguf"
+    gguf.write_bytes(b"GGUF" + b"\xff" * 100)
+    expect_error(raml("sample", gguf, run), "bad.gguf")
+
+
+def test_a_model_without_chat_template_and_one_given(raml, run, tmp_path):
+    folder = make_model_folder(tmp_path, remove=["chat_template.jinja"])
+    expect_error(raml("sample", folder, run), "has no chat template", "--chat-template")
+    template = tmp_path / "mine.jinja"
+    template.write_text("{% for m in messages %}{{ m.content }}{% endfor %}\n\n")
+    code, _, _ = raml("sample", folder, run, "--chat-template", template, "--n", "1", "--max-new-tokens", "5")
+    assert code == 0
+    expect_error(raml("sample", folder, run, "--chat-template", tmp_path / "none"), "can't be read")
+
+
+def test_a_trajectory_longer_than_the_context_is_refused_and_nothing_is_written(raml, tmp_path):
+    file = tmp_path / "long.jsonl"
+    row = {"question": "Calculate 3+4.", "answer": "7", "trajectory": "3+4=7 so " * 400}
+    file.write_text(json.dumps(row) + "\n")
+    expect_error(raml("import", "plain", file, tmp_path / "run", "--model", "tiny"), "long.jsonl line 1", "1024")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_of_a_newer_schema_is_left_alone(raml, run):
+    (run / "manifest.json").write_text('{"schema_version": 99, "stages": {}}')
+    before = snapshot(run)
+    for command in (("sample", "tiny", run), ("trace", run), ("report", run), ("questions", "tiny", "--out", run)):
+        expect_error(raml(*command), "newer version of raml (schema 99")
+    assert snapshot(run) == before
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("frob",),
+        ("sample",),
+        ("sample", "tiny", "run", "--n", "many"),
+        ("sample", "tiny", "run", "--frob", "1"),
+        ("sample", "tiny", "run", "--mode", "dream"),
+        ("questions", "tiny"),
+    ],
+)
+def test_a_wrong_command_line(raml, arguments):
+    expect_error(raml(*arguments))
+
+
+@pytest.mark.parametrize(
+    ("flags", "fragment"),
+    [
+        (("--n", "0"), "n is 0"),
+        (("--limit", "0"), "--limit is 0"),
+        (("--batch-size", "0"), "Batch size 0"),
+        (("--temperature", "-1"), "temperature is -1"),
+        (("--max-new-tokens", "5000"), "Use --max-new-tokens"),
+        (("--threads", "0"), "--threads is 0"),
+        (("--dtype", "float7"), "Unknown dtype 'float7'"),
+        (("--device", "quantum"), "Device 'quantum'"),
+        (("--config", "no.toml"), "no.toml"),
+    ],
+)
+def test_a_setting_out_of_range(raml, run, flags, fragment):
+    before = snapshot(run)
+    expect_error(raml("sample", "tiny", run, *flags), fragment)
+    assert snapshot(run) == before
+
+
+def test_trace_settings_out_of_range(raml, run):
+    raml("sample", "tiny", run, "--n", "1", "--max-new-tokens", "5")
+    before = snapshot(run)
+    expect_error(raml("trace", run, "--alpha", "0"), "--alpha is 0")
+    expect_error(raml("trace", run, "--limit", "0"), "--limit is 0")
+    assert snapshot(run) == before
+
+
+def run_as(arguments, **options):
+    command = [sys.executable, "-m", "raml", *map(str, arguments)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, **options)
+    return result.returncode, result.stdout, result.stderr
+
+
+def test_a_read_only_folder(raml, tmp_path):
+    """A file where the folder should be is refused by the kernel for root too."""
+    (tmp_path / "file").write_text("")
+    expect_error(raml("questions", "tiny", "--out", tmp_path / "file" / "run"), "can't be written")
+    if os.geteuid() != 0:
+        (tmp_path / "locked").mkdir(mode=0o500)
+        expect_error(raml("questions", "tiny", "--out", tmp_path / "locked" / "run"), "can't be written")
+
+
+def limit_file_size():
+    import resource
+    import signal
+
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
+
+
+def test_a_full_disk_leaves_whole_records_and_the_same_command_goes_on_later(raml, tmp_path):
+    """The kernel cuts writes short at a file size of 3,000 bytes, as a full disk would."""
+    run = tmp_path / "run"
+    raml("questions", "tiny", "--limit", "2", "--out", run)
+    sample = ("sample", "tiny", run, "--n", "2", "--batch-size", "1", "--max-new-tokens", "30", "--threads", "1")
+    expect_error(run_as(sample, preexec_fn=limit_file_size), "The disk is full")
+    kept = (run / "trajectories.jsonl").read_bytes()
+    assert kept.endswith(b"\n")
+    assert 1 <= len(Run(run).read_trajectories()) < 4
+    assert [p.name for p in run.iterdir() if "partial" in p.name] == []
+    assert run_as(sample)[0] == 0
+    assert len(Run(run).read_trajectories()) == 4
+
+
+def test_debug_shows_the_traceback(tmp_path):
+    code, _, err = run_as(("report", tmp_path / "none", "--debug"))
+    assert code == 1
+    assert "Traceback" in err
+    assert "RunError" in err
+
+
+def test_a_config_file_that_is_no_toml_or_has_unknown_keys(raml, run, tmp_path):
+    config = tmp_path / "raml.toml"
+    config.write_text("[sample\n")
+    expect_error(raml("sample", "tiny", run, "--config", config), "is no TOML")
+    config.write_text("[sample]\nfrob = 1\n")
+    expect_error(raml("sample", "tiny", run, "--config", config), "frob")
