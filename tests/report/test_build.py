@@ -187,7 +187,7 @@ def test_empty_title_is_refused(run):
 def test_overview_counts_what_its_definitions_say(run):
     figures = {f.key: f for f in summarize_run(run.questions, run.trajectories, run.traces)}
     # Right: sum-0 and product-0 of three decided. Both fell; the wrong one rose from 3 to 4.
-    # Starts 3, 3, 2; ends 0.125, 4, 0.25.
+    # Starts of the right ones 3 and 2, ends 0.125 and 0.25.
     values = {key: figure.value for key, figure in figures.items()}
     assert values == {
         "n_questions": 2,
@@ -195,10 +195,11 @@ def test_overview_counts_what_its_definitions_say(run):
         "share_right": pytest.approx(2 / 3),
         "share_right_fallen": 1.0,
         "share_wrong_fallen": 0.0,
-        "mean_start": pytest.approx(8 / 3),
-        "mean_end": pytest.approx(4.375 / 3),
+        "mean_end_right": pytest.approx(0.1875),
+        "mean_end_wrong": 4.0,
     }
     assert figures["n_trajectories"].detail == "3 traced, 1 with an error"
+    assert figures["mean_end_right"].detail == "nats, from 2.50 at the start"
     assert figures["share_right"].detail == "2 of 3, 1 undecided"
     assert all(figure.definition for figure in figures.values())
 

@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from raml.models import LoadedModel
 
 
+SMALL_MODEL = 10_000_000
+"""Parameters below which threads wait for each other longer than they work; on a busy machine twenty times longer."""
+
+
 @dataclass(frozen=True)
 class LoadOptions:
     """How a model is loaded."""
@@ -25,7 +29,7 @@ class LoadOptions:
     trust_remote_code: bool = False
     """Run Python code that comes with the model."""
     threads: int | None = None
-    """CPU threads for the arithmetic; all cores unless told otherwise."""
+    """CPU threads for the arithmetic; by default all cores, and one for small models, which gain nothing from more."""
 
 
 def load(name: str, options: LoadOptions | None) -> LoadedModel:
@@ -36,11 +40,9 @@ def load(name: str, options: LoadOptions | None) -> LoadedModel:
     from raml.models import load_model
 
     options = options or LoadOptions()
-    if options.threads is not None:
-        if options.threads < 1:
-            raise DataError(f"--threads is {options.threads}; it must be at least 1.")
-        torch.set_num_threads(options.threads)
-    return load_model(
+    if options.threads is not None and options.threads < 1:
+        raise DataError(f"--threads is {options.threads}; it must be at least 1.")
+    loaded = load_model(
         name,
         dtype=options.dtype,
         device=options.device,
@@ -48,3 +50,8 @@ def load(name: str, options: LoadOptions | None) -> LoadedModel:
         chat_template=options.chat_template,
         trust_remote_code=options.trust_remote_code,
     )
+    if options.threads is not None:
+        torch.set_num_threads(options.threads)
+    elif loaded.model.num_parameters() < SMALL_MODEL:
+        torch.set_num_threads(1)
+    return loaded

@@ -40,6 +40,7 @@ def summarize_run(
     n_decided = len(right) + len(wrong)
     n_errors = sum(t.error is not None for t in trajectories)
     ends = {t.trajectory_id: (float(t.mean_nll[0]), float(t.mean_nll[-1])) for t in traces}
+    right_ends, wrong_ends = ([e for i, e in ends.items() if i in ids] for ids in (right, wrong))
     traced_text = _name_parts(f"{len(ends)} traced", (n_errors, "with an error"))
     right_text = _name_parts(f"{len(right)} of {n_decided}", (n_undecided, "undecided"))
     return (
@@ -60,10 +61,10 @@ def summarize_run(
             right_text,
             "Trajectories whose final answer equals the gold answer, as a share of those that could be decided.",
         ),
-        _share_fallen("share_right_fallen", "Right, L̂ fell", "right", [e for i, e in ends.items() if i in right]),
-        _share_fallen("share_wrong_fallen", "Wrong, L̂ fell", "wrong", [e for i, e in ends.items() if i in wrong]),
-        _average_end("mean_start", "Mean L̂ at the start", "before the first token", [e[0] for e in ends.values()]),
-        _average_end("mean_end", "Mean L̂ at the end", "after the last traced token", [e[1] for e in ends.values()]),
+        _share_fallen("share_right_fallen", "Right, L̂ fell", "right", right_ends),
+        _average_end("mean_end_right", "Right, mean L̂ at the end", "right", right_ends),
+        _share_fallen("share_wrong_fallen", "Wrong, L̂ fell", "wrong", wrong_ends),
+        _average_end("mean_end_wrong", "Wrong, mean L̂ at the end", "wrong", wrong_ends),
     )
 
 
@@ -81,10 +82,15 @@ def _share_fallen(key: str, label: str, kind: str, ends: Sequence[tuple[float, f
     return Figure(key, label, share, "share", f"{n_fallen} of {len(ends)}" if ends else "none traced", definition)
 
 
-def _average_end(key: str, label: str, where: str, values: Sequence[float]) -> Figure:
-    definition = f"L̂ {where}, averaged over all traced trajectories, in nats for each token of the answer."
-    mean = float(np.mean(values)) if values else None
-    return Figure(key, label, mean, "nats", "nats per answer token" if values else "none traced", definition)
+def _average_end(key: str, label: str, kind: str, ends: Sequence[tuple[float, float]]) -> Figure:
+    definition = (
+        f"L̂ after the last traced token, averaged over the traced {kind} trajectories, in nats for each token of the "
+        "answer; below it the same before the first token."
+    )
+    if not ends:
+        return Figure(key, label, None, "nats", "none traced", definition)
+    start, end = np.mean(ends, axis=0).tolist()
+    return Figure(key, label, end, "nats", f"nats, from {start:.2f} at the start", definition)
 
 
 def _name_parts(first: str, *others: tuple[int, str]) -> str:
