@@ -1,1 +1,103 @@
-"""See where along a reasoning trajectory the answer is made."""
+"""See where along a reasoning trajectory a language model makes its answer.
+
+Everything here is a function over the records of `raml.records`; the command line composes the same functions:
+
+    import raml
+    from raml.tiny import make_questions
+
+    loaded = raml.load_model("tiny")
+    questions = make_questions(8, split="test")
+    trajectories = raml.sample_trajectories(loaded, questions, n=4)
+    gold = {question.id: question.answer for question in questions}
+    traces = [raml.trace_trajectory(loaded, t, gold[t.question_id]) for t in trajectories]
+    raml.plot_traces(questions, trajectories, traces, alpha=0.1)
+"""
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from raml.answers import extract_answer, same_answer
+    from raml.errors import DataError, MissingExtra, ModelError, NumericsError, RamlError, RunError, UndecidedError
+    from raml.figures import plot_traces, save_figure, smooth_ema
+    from raml.models import LoadedModel, load_model
+    from raml.probes import trace_trajectory
+    from raml.questions import read_question_file
+    from raml.records import (
+        Manifest,
+        ModelIdentity,
+        PromptSettings,
+        Question,
+        SamplingSettings,
+        Trace,
+        TraceSettings,
+        Trajectory,
+    )
+    from raml.report import build_report
+    from raml.sampling import make_imported, sample_trajectories
+    from raml.scoring import answer_nll_by_definition, answer_nll_in_one_pass, find_obstacle
+    from raml.store import Run
+
+__version__ = version("raml")
+
+# Loaded at first use: `import raml` costs no torch.
+_ROOMS = {
+    "raml.answers": "extract_answer same_answer",
+    "raml.errors": "DataError ModelError MissingExtra NumericsError RamlError RunError UndecidedError",
+    "raml.figures": "plot_traces save_figure smooth_ema",
+    "raml.models": "LoadedModel load_model",
+    "raml.probes": "trace_trajectory",
+    "raml.questions": "read_question_file",
+    "raml.records": "Manifest ModelIdentity PromptSettings Question SamplingSettings Trace TraceSettings Trajectory",
+    "raml.report": "build_report",
+    "raml.sampling": "make_imported sample_trajectories",
+    "raml.scoring": "answer_nll_by_definition answer_nll_in_one_pass find_obstacle",
+    "raml.store": "Run",
+}
+_HOMES = {name: room for room, names in _ROOMS.items() for name in names.split()}
+
+__all__ = [
+    "DataError",
+    "LoadedModel",
+    "Manifest",
+    "MissingExtra",
+    "ModelError",
+    "ModelIdentity",
+    "NumericsError",
+    "PromptSettings",
+    "Question",
+    "RamlError",
+    "Run",
+    "RunError",
+    "SamplingSettings",
+    "Trace",
+    "TraceSettings",
+    "Trajectory",
+    "UndecidedError",
+    "__version__",
+    "answer_nll_by_definition",
+    "answer_nll_in_one_pass",
+    "build_report",
+    "extract_answer",
+    "find_obstacle",
+    "load_model",
+    "make_imported",
+    "plot_traces",
+    "read_question_file",
+    "same_answer",
+    "sample_trajectories",
+    "save_figure",
+    "smooth_ema",
+    "trace_trajectory",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'raml' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -14,7 +14,7 @@ from raml.errors import ModelError
 from raml.scoring.attention import Chunk, Pass, sharing_prefix
 from raml.scoring.definition import check_ids, widen
 
-CHUNK_TOKENS = 512
+CHUNK_TOKENS = 256
 """Rows of queries in one forward pass: enough to keep matrix products busy, few enough to keep scores small."""
 HEAD_ROWS = 128
 """Rows of the output layer at a time: the logits of a whole chunk would take 300 MB with 152k words."""

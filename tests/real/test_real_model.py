@@ -1,0 +1,52 @@
+"""Equality on a model that nobody here made: set RAML_REAL_MODEL to its folder and run `make test-real`."""
+
+import os
+
+import pytest
+import torch
+
+from raml.models import load_model
+from raml.probes import trace_trajectory
+from raml.records import Question, SamplingSettings
+from raml.sampling import sample_trajectories
+from raml.scoring import answer_nll_by_definition, answer_nll_in_one_pass, find_obstacle
+
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.skipif("RAML_REAL_MODEL" not in os.environ, reason="RAML_REAL_MODEL names no model folder"),
+]
+QUESTION = Question("eggs", "A farmer fills 3 boxes with 12 eggs each and breaks 5 eggs. How many are whole?", "31")
+
+
+@pytest.fixture(scope="module")
+def real():
+    return load_model(os.environ["RAML_REAL_MODEL"], device="cpu")
+
+
+@pytest.fixture(scope="module")
+def trajectory(real):
+    settings = SamplingSettings(max_new_tokens=300)
+    return sample_trajectories(real, [QUESTION], settings=settings)[0]
+
+
+def test_the_engine_serves_it(real):
+    assert find_obstacle(real.model) is None
+
+
+def test_one_pass_equals_the_definition_along_a_sampled_trajectory(real, trajectory):
+    trace = trace_trajectory(real, trajectory, QUESTION.answer)
+    assert trace.prefix_lens[-1] == trajectory.reasoning_len > 50
+    some = torch.linspace(0, trajectory.reasoning_len, 12).long()
+    parts = (trajectory.prompt_ids, trajectory.token_ids, trace.bridge_ids, trace.answer_ids)
+    slow = answer_nll_by_definition(real.model, *map(torch.tensor, parts), some)
+    assert slow.mean(dim=1).std() > 0.1
+    torch.testing.assert_close(torch.from_numpy(trace.nll)[some], slow, rtol=0, atol=1e-4)
+
+
+def test_one_pass_equals_the_definition_over_512_random_tokens(real):
+    generator = torch.Generator().manual_seed(0)
+    ids = torch.randint(1000, 50_000, (83 + 512 + 11,), generator=generator)
+    parts = ids.split([83, 512, 8, 3])
+    some = torch.tensor([0, 1, 100, 255, 256, 400, 511, 512])
+    fast = answer_nll_in_one_pass(real.model, *parts, some)
+    torch.testing.assert_close(fast, answer_nll_by_definition(real.model, *parts, some), rtol=0, atol=1e-4)
