@@ -88,7 +88,8 @@ class SamplingSettings:
     """0 keeps all tokens."""
     min_p: float = 0.0
     """Drops tokens below this share of the most likely token's probability; 0 keeps all."""
-    max_new_tokens: int = 2048
+    max_new_tokens: int | None = None
+    """None: 2,048, or half of the model's context where that is less. Records hold the number."""
     seed: int = 0
     """With question id and repeat index it fixes a trajectory's random numbers, whatever else is in the batch."""
 

@@ -9,6 +9,7 @@ from raml.records import PromptSettings, Question, SamplingSettings
 from raml.sampling import grade_response, make_imported, plan_samples, sample_trajectories, stream_trajectories
 from raml.tiny import make_questions
 
+PROMPT = PromptSettings()
 SETTINGS = SamplingSettings(temperature=1.0, top_p=1.0, top_k=0, max_new_tokens=150)
 
 
@@ -85,9 +86,9 @@ def test_no_thinking_answers_at_once(tiny, questions):
 
 
 def test_done_units_are_left_out_and_the_others_are_bit_identical(tiny, questions, sampled):
-    units = plan_samples(tiny.identity, questions, 3, settings=SETTINGS)
+    units = plan_samples(tiny.identity, questions, 3, prompt=PROMPT, settings=SETTINGS)
     done = {sampled[i].id for i in (0, 1, 7)}
-    rest = [t for batch in stream_trajectories(tiny, units, settings=SETTINGS, done=done) for t in batch]
+    rest = [t for batch in stream_trajectories(tiny, units, prompt=PROMPT, settings=SETTINGS, done=done) for t in batch]
     assert {t.id for t in rest} == {t.id for t in sampled} - done
     by_id = {t.id: t for t in sampled}
     assert all(t == by_id[t.id] for t in rest)
@@ -95,9 +96,9 @@ def test_done_units_are_left_out_and_the_others_are_bit_identical(tiny, question
 
 def test_the_progress_callback_is_told_each_step(tiny, questions):
     seen = []
-    units = plan_samples(tiny.identity, questions[:2], 1, settings=SETTINGS)
+    units = plan_samples(tiny.identity, questions[:2], 1, prompt=PROMPT, settings=SETTINGS)
     settings = replace(SETTINGS, max_new_tokens=4)
-    list(stream_trajectories(tiny, units, settings=settings, on_step=seen.append))
+    list(stream_trajectories(tiny, units, prompt=PROMPT, settings=settings, on_step=seen.append))
     assert seen == [2, 2, 2, 2]
 
 
@@ -115,6 +116,11 @@ def test_the_progress_callback_is_told_each_step(tiny, questions):
 def test_settings_out_of_range_are_refused_by_name(tiny, questions, changes, message):
     with pytest.raises(DataError, match=message):
         sample_trajectories(tiny, questions, settings=replace(SETTINGS, **changes))
+
+
+def test_without_a_limit_half_of_the_context_is(tiny, questions):
+    (trajectory,) = sample_trajectories(tiny, questions[:1], settings=replace(SETTINGS, max_new_tokens=None))
+    assert trajectory.sampling.max_new_tokens == 512
 
 
 def test_a_prompt_that_leaves_no_room_is_refused_with_the_number_that_fits(tiny):

@@ -45,14 +45,15 @@ def sample(
     batch_size
         Trajectories made at the same time. It changes the speed, and the log-probabilities in their last digits.
     """
-    from raml.sampling import plan_samples, stream_trajectories
+    from raml.sampling import plan_samples, resolve_sampling, stream_trajectories
 
-    prompt, sampling = prompt or PromptSettings(), sampling or SamplingSettings()
+    prompt = prompt or PromptSettings()
     if limit is not None and limit < 1:
         raise DataError(f"--limit is {limit}; it must be at least 1.")
     folder = Run(run)
     found = folder.read_questions()[:limit]
     loaded = load(model, options)
+    sampling = resolve_sampling(loaded, sampling)
     config = {"model": model, "n": n, "limit": limit, "batch_size": batch_size, "prompt": prompt, "sampling": sampling}
     clock = StageClock(folder, "sample", config, loaded.identity)
     units = plan_samples(loaded.identity, found, n, prompt=prompt, settings=sampling)

@@ -3,7 +3,7 @@
 from raml.sampling.draw import ReproducibleDraw
 from raml.sampling.grade import grade_response
 from raml.sampling.imported import make_imported
-from raml.sampling.sample import SampleUnit, plan_samples, sample_trajectories, stream_trajectories
+from raml.sampling.sample import SampleUnit, plan_samples, resolve_sampling, sample_trajectories, stream_trajectories
 
 __all__ = [
     "ReproducibleDraw",
@@ -11,6 +11,7 @@ __all__ = [
     "grade_response",
     "make_imported",
     "plan_samples",
+    "resolve_sampling",
     "sample_trajectories",
     "stream_trajectories",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from raml.sampling.draw import ReproducibleDraw, draw_uniforms
 from raml.sampling.grade import grade_response
 
 BATCH_SIZE = 32
+MAX_NEW_TOKENS = 2048
 
 
 @dataclass(frozen=True)
@@ -28,20 +29,30 @@ class SampleUnit:
     repeat: int
 
 
+def resolve_sampling(loaded: LoadedModel, settings: SamplingSettings | None) -> SamplingSettings:
+    """Fill in what depends on the model: how many tokens a response may have."""
+    settings = settings or SamplingSettings()
+    if settings.max_new_tokens is not None:
+        return settings
+    context = loaded.context_len
+    return replace(settings, max_new_tokens=MAX_NEW_TOKENS if context is None else min(MAX_NEW_TOKENS, context // 2))
+
+
 def plan_samples(
     model: ModelIdentity,
     questions: Sequence[Question],
     n: int,
     *,
-    prompt: PromptSettings | None = None,
-    settings: SamplingSettings | None = None,
+    prompt: PromptSettings,
+    settings: SamplingSettings,
 ) -> list[SampleUnit]:
     """List the responses to make, n per question, each with the id its trajectory will have.
+
+    The settings are those of `resolve_sampling`.
 
     Raises:
         DataError: n or a setting is out of range.
     """
-    prompt, settings = prompt or PromptSettings(), settings or SamplingSettings()
     _check_settings(n, settings)
     return [
         SampleUnit(hash_key("sample", model.key(), prompt, settings, question.id, repeat), question, repeat)
@@ -69,6 +80,7 @@ def sample_trajectories(
         ModelError: a prompt and max_new_tokens do not fit the model's context together.
         NumericsError: the model produced NaN.
     """
+    prompt, settings = prompt or PromptSettings(), resolve_sampling(loaded, settings)
     units = plan_samples(loaded.identity, questions, n, prompt=prompt, settings=settings)
     rank = {unit.id: i for i, unit in enumerate(units)}
     batches = stream_trajectories(loaded, units, prompt=prompt, settings=settings, batch_size=batch_size)
@@ -79,8 +91,8 @@ def stream_trajectories(
     loaded: LoadedModel,
     units: Sequence[SampleUnit],
     *,
-    prompt: PromptSettings | None = None,
-    settings: SamplingSettings | None = None,
+    prompt: PromptSettings,
+    settings: SamplingSettings,
     batch_size: int = BATCH_SIZE,
     done: Collection[str] = (),
     on_step: Callable[[int], None] | None = None,
@@ -99,7 +111,6 @@ def stream_trajectories(
         done: Ids of units to leave out of what is returned.
         on_step: Called at every token step with the number of responses in the batch.
     """
-    prompt, settings = prompt or PromptSettings(), settings or SamplingSettings()
     if batch_size < 1:
         raise DataError(f"Batch size {batch_size} is no positive number.")
     prompts = {u.question.id: build_prompt(loaded.tokenizer, u.question.prompt, prompt) for u in units}
@@ -122,6 +133,7 @@ def _sample_batch(
     on_step: Callable[[int], None] | None,
 ) -> list[Trajectory]:
     stops = _find_stop_ids(loaded)
+    assert settings.max_new_tokens is not None, "settings come from resolve_sampling"
     numbers = [draw_uniforms(settings.seed, u.question.id, u.repeat, settings.max_new_tokens) for u in units]
     draw = ReproducibleDraw(settings, np.stack(numbers))
     input_ids, attention_mask = _pad_left(prompts, stops[0], loaded.device)
@@ -228,14 +240,14 @@ def _check_settings(n: int, settings: SamplingSettings) -> None:
         "max_new_tokens": (settings.max_new_tokens, 1, None),
     }
     for name, (value, low, high) in ranges.items():
-        if not value >= low or (high is not None and value > high) or value == float("inf"):
+        if value is None or not value >= low or (high is not None and value > high) or value == float("inf"):
             limits = f"at least {low}" if high is None else f"between {low} and {high}"
             raise DataError(f"{name} is {value}; it must be {limits}.")
 
 
 def _check_lengths(loaded: LoadedModel, prompts: dict[str, tuple[int, ...]], settings: SamplingSettings) -> None:
     context = loaded.context_len
-    if context is None:
+    if context is None or settings.max_new_tokens is None:
         return
     for question_id, ids in prompts.items():
         if len(ids) + settings.max_new_tokens > context:

@@ -1,0 +1,49 @@
+"""What the documentation tells people to type and to open is there."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from raml.cli import app
+
+ROOT = Path(__file__).parents[1]
+PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("src/raml/**/*.md")]
+
+
+def list_commands():
+    for page in PAGES:
+        for block in re.findall(r"```sh\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL):
+            for line in block.splitlines():
+                for part in line.split("#")[0].split("&&"):
+                    if part.strip():
+                        yield pytest.param(part.strip(), id=f"{page.name}: {part.strip()}")
+
+
+@pytest.mark.parametrize("command", list(list_commands()))
+def test_each_command_in_the_documentation_is_understood(command):
+    words = shlex.split(command)
+    if words[0] == "raml":
+        chosen, bound, unused, *_ = app.parse_known_args(words[1:])
+        assert unused == []
+        assert chosen.__name__ == words[1]
+        assert bound.arguments
+    else:
+        assert words[0] == "make"
+        assert re.search(rf"^{words[1]}:", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_each_relative_link_and_picture_exists(page):
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8")):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target
+
+
+def test_the_readmes_python_example_runs():
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL)
+    names = {}
+    exec(compile(code, "README.md", "exec"), names)
+    assert len(names["traces"]) == 32
+    assert len(names["figure"].axes) == 8
