@@ -1,10 +1,12 @@
 import json
+import shutil
 import subprocess
 import sys
 
 import pytest
 
 from raml.cli.report import choose_traces
+from raml.models import find_source
 from raml.store import Run
 
 SAMPLE = ("--n", "2", "--temperature", "1", "--max-new-tokens", "150")
@@ -99,6 +101,28 @@ def test_the_own_answers_trace_stands_beside_the_gold_one_and_the_page_shows_one
     assert {t.settings.target for t in chosen} == {"gold"}
     assert n_left_out == len(traces) - 6
     assert raml("report", run)[0] == 0
+
+
+def test_trajectories_of_two_models_are_each_traced_by_their_own(raml, run):
+    raml("sample", "tiny", run, *SAMPLE)
+    raml("sample", "tiny-base", run, *SAMPLE)
+    assert "Wrote 12 traces (0 were there)" in raml("trace", run)[1]
+    writers = {t.id: t.model for t in Run(run).read_trajectories()}
+    traces = Run(run).read_traces()
+    assert {t.model.name for t in traces} == {"tiny", "tiny-base"}
+    assert all(t.model == writers[t.trajectory_id] for t in traces)
+    assert "Wrote 12 traces (0 were there)" not in raml("trace", run, "--model", "tiny")[1]
+    assert len(Run(run).read_traces()) == 18
+
+
+def test_other_weights_under_the_writers_name_are_refused(raml, run, tmp_path):
+    folder = shutil.copytree(find_source("tiny"), tmp_path / "model")
+    raml("sample", folder, run, *SAMPLE)
+    shutil.copy(find_source("tiny-base") / "model.safetensors", folder)
+    code, _, err = raml("trace", run)
+    assert code == 2
+    assert "with other weights than it has now" in err
+    assert raml("trace", run, "--model", folder)[0] == 0
 
 
 def test_a_config_file_gives_flags_and_the_command_line_overrides_it(raml, run, tmp_path):

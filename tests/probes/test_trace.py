@@ -3,12 +3,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+import transformers
 
 from raml.errors import DataError, ModelError, NumericsError
 from raml.models import load_model
 from raml.probes import key_trace, stream_traces, trace_trajectory
 from raml.records import Question, TraceSettings
 from raml.sampling import make_imported
+from tests.scoring.conftest import CONFIGS
 
 RIGHT = "<think>\nFirst 3+4=7 so 7*2\nNext 7*2=14 so 14\n</think>\n\n**Final Answer**\n\\boxed{14}"
 QUESTION = Question("q", "Calculate (3+4)*2.", "14")
@@ -81,8 +83,10 @@ def test_a_trajectory_longer_than_the_context_is_refused_before_anything_is_scor
 
 
 def test_ids_of_another_tokenizer_are_refused(tiny, right):
-    with pytest.raises(ModelError, match="token id 50000 is beyond"):
-        next(stream_traces(tiny, [replace(right, token_ids=(50_000,), reasoning_len=1)], {"q": QUESTION}))
+    shifted = replace(right, token_ids=tuple(token + 1 for token in right.token_ids))
+    for other in (replace(right, token_ids=(50_000,), reasoning_len=1), shifted):
+        with pytest.raises(ModelError, match="its token ids mean something else to tiny"):
+            next(stream_traces(tiny, [other], {"q": QUESTION}))
 
 
 def test_a_trajectory_of_an_unknown_question_is_refused(tiny, right):
@@ -116,3 +120,19 @@ def test_the_key_changes_with_settings_model_and_trajectory_and_not_with_the_dev
         key_trace(tiny.identity, replace(right, id="other"), TraceSettings()),
     }
     assert len(others | {key}) == 5
+
+
+@pytest.mark.parametrize("name", ["mamba", "llama-dynamic-rope", "bloom"])
+def test_a_model_the_engine_cannot_serve_is_traced_by_the_definition(tiny, right, name):
+    torch.manual_seed(0)
+    config = CONFIGS[name]()
+    config.vocab_size = len(tiny.tokenizer)
+    model = transformers.AutoModelForCausalLM.from_config(config).eval()
+    trace = trace_trajectory(replace(tiny, model=model), right, "14")
+    assert trace.scorer == "definition"
+    ids = right.prompt_ids + right.token_ids[:9] + trace.bridge_ids + trace.answer_ids
+    with torch.inference_mode():
+        logprobs = model(input_ids=torch.tensor([ids])).logits[0].log_softmax(dim=-1)
+    n = len(trace.answer_ids)
+    expected = [-float(logprobs[len(ids) - n + j - 1, token]) for j, token in enumerate(trace.answer_ids)]
+    np.testing.assert_allclose(trace.nll[9], expected, atol=1e-5)

@@ -199,7 +199,7 @@ def test_overview_counts_what_its_definitions_say(run):
         "mean_end_wrong": 4.0,
     }
     assert figures["n_trajectories"].detail == "3 traced, 1 with an error"
-    assert figures["mean_end_right"].detail == "nats, from 2.50 at the start"
+    assert figures["mean_end_right"].detail == "from 2.50 nats"
     assert figures["share_right"].detail == "2 of 3, 1 undecided"
     assert all(figure.definition for figure in figures.values())
 

@@ -46,7 +46,7 @@ def import_file(
     rows = read_plain(file)
     loaded = load(model, options)
     folder = Run(run)
-    clock = StageClock(folder, "import", {"format": format, "file": str(file), "model": model, "prompt": prompt}, None)
+    clock = StageClock(folder, "import", {"format": format, "file": str(file), "model": model, "prompt": prompt})
     known = folder.read_questions() if folder.questions_path.is_file() else []
     questions = {question.id: question for question in known} | {row.question.id: row.question for row in rows}
     repeats = Counter[str]()
@@ -71,6 +71,7 @@ def import_file(
         n_units=len(rows),
         n_new=len(new),
         n_errors=sum(t.correct is None for t in new),
+        model=loaded.identity,
     )
     say(f"Wrote {len(new)} trajectories ({len(rows) - len(new)} were there) to {folder.trajectories_path}")
     say(f"{sum(t.correct is True for t in trajectories)} of {len(trajectories)} right")

@@ -43,7 +43,7 @@ def questions(
     seed
         tiny only: which questions of the split.
     """
-    clock = StageClock(Run(out), "questions", {k: v for k, v in locals().items() if k != "out"}, None)
+    clock = StageClock(Run(out), "questions", {k: v for k, v in locals().items() if k != "out"})
     if limit is not None and limit < 1:
         raise DataError(f"--limit is {limit}; it must be at least 1.")
     if source == "tiny":

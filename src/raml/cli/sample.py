@@ -55,7 +55,7 @@ def sample(
     loaded = load(model, options)
     sampling = resolve_sampling(loaded, sampling)
     config = {"model": model, "n": n, "limit": limit, "batch_size": batch_size, "prompt": prompt, "sampling": sampling}
-    clock = StageClock(folder, "sample", config, loaded.identity)
+    clock = StageClock(folder, "sample", config)
     units = plan_samples(loaded.identity, found, n, prompt=prompt, settings=sampling)
     ids = {unit.id for unit in units}
     done = {t.id for t in folder.read_trajectories()} & ids
@@ -85,6 +85,7 @@ def sample(
         n_new=len(units) - len(done),
         n_errors=n_undecided,
         seed=sampling.seed,
+        model=loaded.identity,
     )
     _report(folder, made, len(units) - len(done))
 

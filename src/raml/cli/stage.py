@@ -45,8 +45,8 @@ def show_progress(label: str, total: int, done: int = 0) -> Iterator[tuple[Progr
 class StageClock:
     """Collects what the manifest says about a stage while it runs."""
 
-    def __init__(self, run: Run, stage: str, config: Mapping[str, object], model: ModelIdentity | None) -> None:
-        self.run, self.stage, self.config, self.model = run, stage, config, model
+    def __init__(self, run: Run, stage: str, config: Mapping[str, object]) -> None:
+        self.run, self.stage, self.config = run, stage, config
         self.started = time.monotonic()
 
     def finish(
@@ -58,6 +58,7 @@ class StageClock:
         n_new: int,
         n_errors: int = 0,
         seed: int | None = None,
+        model: ModelIdentity | None = None,
     ) -> None:
         """Write the stage into the run's manifest; the last thing a stage does."""
         stage = StageManifest(
@@ -65,7 +66,7 @@ class StageClock:
             command=("raml", *sys.argv[1:]),
             config=msgspec.to_builtins(dict(self.config), enc_hook=str),
             seed=seed,
-            model=self.model,
+            model=model,
             git_commit=find_git_commit(),
             versions=list_versions(),
             inputs=(),

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from raml.cli.options import LoadOptions, load
 from raml.cli.stage import StageClock, say, show_progress
 from raml.errors import DataError, ModelError, RamlError, RunError
-from raml.records import Trace, TraceSettings, Trajectory
+from raml.records import ModelIdentity, Question, Trace, TraceSettings, Trajectory
 from raml.store import Journal, Run
+
+if TYPE_CHECKING:
+    from raml.models import LoadedModel
 
 
 def trace(
@@ -35,70 +39,137 @@ def trace(
     run
         A run folder with trajectories (see `raml sample` and `raml import`).
     model
-        The model that scores; by default the one that wrote the trajectories.
+        The model that scores all trajectories; by default each is scored by the model that wrote it.
     limit
         Take only the first so many trajectories.
     alpha
         Smoothing of the figure's thick lines; 0.01 is the paper's, for trajectories of thousands of tokens.
     """
-    from raml.figures import plot_traces, save_figure
-    from raml.probes import key_trace, stream_traces
-    from raml.scoring import find_obstacle
-
     settings = settings or TraceSettings()
     if not 0 < alpha <= 1:
         raise DataError(f"--alpha is {alpha}; it must be above 0 and at most 1.")
     if limit is not None and limit < 1:
         raise DataError(f"--limit is {limit}; it must be at least 1.")
     folder = Run(run)
-    questions = {question.id: question for question in folder.read_questions()}
+    questions = folder.read_questions()
     trajectories = folder.read_trajectories()[:limit]
     if not trajectories:
         raise RunError(f"{run} has no trajectories. Make some with `raml sample MODEL {run}` or `raml import`.")
-    loaded = load(model or _find_writer(run, trajectories), options)
-    config = {"model": loaded.identity.name, "limit": limit, "alpha": alpha, "settings": settings}
-    clock = StageClock(folder, "trace", config, loaded.identity)
+    config = {"model": model, "limit": limit, "alpha": alpha, "settings": settings}
+    clock = StageClock(folder, "trace", config)
+    work = _Work()
+    for name in [model] if model else sorted({trajectory.model.name for trajectory in trajectories}):
+        loaded = load(name, options)
+        own = trajectories if model else [t for t in trajectories if t.model.name == name]
+        _trace_with(loaded, folder, questions, own, settings, work, check_weights=model is None)
+    folder.close_traces()
+    traces = [t for t in folder.read_traces() if t.id in work.wanted]
+    outputs: dict[Path, int | None] = {folder.traces_path: len(folder.read_traces())}
+    if traces:
+        outputs |= dict.fromkeys(_draw(folder, questions, trajectories, traces, alpha), None)
+    clock.finish(
+        inputs=(folder.questions_path, folder.trajectories_path),
+        outputs=outputs,
+        n_units=len(trajectories),
+        n_new=work.n_new,
+        n_errors=len(work.errors),
+        model=work.models[0] if len(work.models) == 1 else None,
+    )
+    _report(folder, trajectories, traces, work, outputs)
+
+
+@dataclass
+class _Work:
+    """What has been done so far."""
+
+    wanted: set[str] = field(default_factory=set)
+    """Ids of the traces that these settings ask for."""
+    models: list[ModelIdentity] = field(default_factory=list)
+    n_new: int = 0
+    errors: list[RamlError] = field(default_factory=list)
+
+
+def _trace_with(
+    loaded: LoadedModel,
+    folder: Run,
+    questions: Sequence[Question],
+    trajectories: Sequence[Trajectory],
+    settings: TraceSettings,
+    work: _Work,
+    *,
+    check_weights: bool,
+) -> None:
+    """Trace with one model what has not been traced yet."""
+    from raml.probes import key_trace, stream_traces
+    from raml.scoring import find_obstacle
+
+    if check_weights:
+        _check_weights(loaded, trajectories)
+    work.models.append(loaded.identity)
     if obstacle := find_obstacle(loaded.model):
         say(f"Note: one-pass scoring can't serve {loaded.identity.name}: {obstacle}. Each prefix is scored by itself.")
     keys = {trajectory.id: key_trace(loaded.identity, trajectory, settings) for trajectory in trajectories}
     done = {t.id for t in folder.read_traces()} & set(keys.values())
     missing = [trajectory for trajectory in trajectories if keys[trajectory.id] not in done]
-    errors: list[RamlError] = []
+    work.wanted |= set(keys.values())
     with (
         show_progress("tracing", len(trajectories), len(done)) as (progress, task),
         Journal(folder.traces_journal_path) as journal,
     ):
-        for trajectory, result in stream_traces(loaded, missing, questions, settings):
+        for trajectory, result in stream_traces(loaded, missing, {q.id: q for q in questions}, settings):
             if isinstance(result, Trace):
                 journal.append([result])
+                work.n_new += 1
             else:
-                errors.append(result)
+                work.errors.append(result)
             progress.advance(task)
             progress.update(task, note=f"{len(trajectory.token_ids)} tokens")
-    folder.close_traces()
-    wanted = set(keys.values())
-    traces = [t for t in folder.read_traces() if t.id in wanted]
-    outputs: dict[Path, int | None] = {folder.traces_path: len(folder.read_traces())}
-    if traces:
-        figure = plot_traces(list(questions.values()), trajectories, traces, alpha=alpha)
-        outputs |= dict.fromkeys(save_figure(figure, folder.figures_path / "traces"), None)
-    clock.finish(
-        inputs=(folder.questions_path, folder.trajectories_path),
-        outputs=outputs,
-        n_units=len(trajectories),
-        n_new=len(missing) - len(errors),
-        n_errors=len(errors),
-    )
-    for error in errors[:5]:
+
+
+def _draw(
+    folder: Run,
+    questions: Sequence[Question],
+    trajectories: Sequence[Trajectory],
+    traces: Sequence[Trace],
+    alpha: float,
+) -> tuple[Path, ...]:
+    from raml.figures import plot_traces, save_figure
+
+    return save_figure(plot_traces(questions, trajectories, traces, alpha=alpha), folder.figures_path / "traces")
+
+
+def _check_weights(loaded: LoadedModel, trajectories: Sequence[Trajectory]) -> None:
+    """Refuse a model of the right name whose weights are not those that wrote the trajectories.
+
+    Raises:
+        ModelError: the hashes differ.
+    """
+    for trajectory in trajectories:
+        if trajectory.model.weights_sha256 != loaded.identity.weights_sha256:
+            raise ModelError(
+                f"Trajectory {trajectory.id} was written by {loaded.identity.name} with other weights than it has now. "
+                f"Bring those back, or score with these by --model {loaded.identity.name}."
+            )
+
+
+def _report(
+    folder: Run,
+    trajectories: Sequence[Trajectory],
+    traces: Sequence[Trace],
+    work: _Work,
+    outputs: Iterable[Path],
+) -> None:
+    for error in work.errors[:5]:
         say(f"Left out: {error}")
-    if len(errors) > 5:
-        say(f"and {len(errors) - 5} more left out")
-    say(f"Wrote {len(missing) - len(errors)} traces ({len(done)} were there) to {folder.traces_path}")
+    if len(work.errors) > 5:
+        say(f"and {len(work.errors) - 5} more left out")
+    n_before = len(trajectories) - work.n_new - len(work.errors)
+    say(f"Wrote {work.n_new} traces ({n_before} were there) to {folder.traces_path}")
     _summarise(trajectories, traces)
     for path in outputs:
         if path.parent == folder.figures_path:
             say(f"Figure: {path}")
-    say(f"Next: raml report {run}")
+    say(f"Next: raml report {folder.path}")
 
 
 def _summarise(trajectories: Sequence[Trajectory], traces: Sequence[Trace]) -> None:
@@ -110,15 +181,3 @@ def _summarise(trajectories: Sequence[Trajectory], traces: Sequence[Trace]) -> N
             start, end = (sum(float(c[i]) for c in curves) / len(curves) for i in (0, -1))
             n_lower = sum(bool(c[-1] < c[0]) for c in curves)
             say(f"{label}: L̂ {start:.3f} → {end:.3f} nats on average; lower at the end in {n_lower} of {len(curves)}")
-
-
-def _find_writer(run: Path, trajectories: Sequence[Trajectory]) -> str:
-    """Name of the one model that wrote the trajectories.
-
-    Raises:
-        ModelError: several did.
-    """
-    names = sorted({trajectory.model.name for trajectory in trajectories})
-    if len(names) > 1:
-        raise ModelError(f"{run} holds trajectories of several models ({', '.join(names)}). Choose one with --model.")
-    return names[0]

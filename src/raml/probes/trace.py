@@ -8,7 +8,7 @@ import torch
 
 from raml.errors import DataError, ModelError, NumericsError
 from raml.models import LoadedModel
-from raml.prompts import encode_answer, encode_text
+from raml.prompts import decode_tokens, encode_answer, encode_text
 from raml.records import ModelIdentity, Question, Scorer, Trace, TraceSettings, Trajectory, hash_key
 from raml.scoring import answer_nll_by_definition, answer_nll_in_one_pass, find_obstacle
 
@@ -104,7 +104,7 @@ def check_fit(loaded: LoadedModel, trajectory: Trajectory, n_after_prompt: int, 
         place: What the message calls the trajectory; by default its id.
 
     Raises:
-        ModelError: it is longer than the model's context, or has ids beyond the model's vocabulary.
+        ModelError: it is longer than the model's context, or the model's tokenizer reads its ids as another text.
     """
     name, context = loaded.identity.name, loaded.context_len
     place = place or f"Trajectory {trajectory.id}"
@@ -116,8 +116,11 @@ def check_fit(loaded: LoadedModel, trajectory: Trajectory, n_after_prompt: int, 
         )
     vocabulary = loaded.model.config.get_text_config().vocab_size
     largest = max((*trajectory.prompt_ids, *trajectory.token_ids), default=0)
-    if largest >= vocabulary:
-        raise ModelError(
-            f"{place}: token id {largest} is beyond the {vocabulary} of {name}. "
-            "It was written by a model with another tokenizer."
-        )
+    if largest >= vocabulary or not _reads_as(loaded, trajectory):
+        raise ModelError(f"{place}: its token ids mean something else to {name}; another tokenizer made them.")
+
+
+def _reads_as(loaded: LoadedModel, trajectory: Trajectory) -> bool:
+    """Whether the model's tokenizer reads the trajectory's ids as its text."""
+    whole = loaded.tokenizer.decode(list(trajectory.token_ids), clean_up_tokenization_spaces=False)
+    return whole == trajectory.text or decode_tokens(loaded.tokenizer, trajectory.token_ids)[0] == trajectory.text

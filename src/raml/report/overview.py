@@ -62,9 +62,9 @@ def summarize_run(
             "Trajectories whose final answer equals the gold answer, as a share of those that could be decided.",
         ),
         _share_fallen("share_right_fallen", "Right, L̂ fell", "right", right_ends),
-        _average_end("mean_end_right", "Right, mean L̂ at the end", "right", right_ends),
+        _average_end("mean_end_right", "Right, L̂ ends at", "right", right_ends),
         _share_fallen("share_wrong_fallen", "Wrong, L̂ fell", "wrong", wrong_ends),
-        _average_end("mean_end_wrong", "Wrong, mean L̂ at the end", "wrong", wrong_ends),
+        _average_end("mean_end_wrong", "Wrong, L̂ ends at", "wrong", wrong_ends),
     )
 
 
@@ -90,7 +90,7 @@ def _average_end(key: str, label: str, kind: str, ends: Sequence[tuple[float, fl
     if not ends:
         return Figure(key, label, None, "nats", "none traced", definition)
     start, end = np.mean(ends, axis=0).tolist()
-    return Figure(key, label, end, "nats", f"nats, from {start:.2f} at the start", definition)
+    return Figure(key, label, end, "nats", f"from {start:.2f} nats", definition)
 
 
 def _name_parts(first: str, *others: tuple[int, str]) -> str:
