@@ -41,6 +41,9 @@ from raml.records import ModelIdentity
 EMBEDDED = {"tiny": "sft", "tiny-base": "base"}
 """Models inside the package, and their folders below raml/tiny/weights."""
 
+SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
+CONFIG_REMARKS = {"transformers_version", "_name_or_path", "torch_dtype", "dtype"}
+TOKENIZER_FILES = {"tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt", "vocab.txt", "added_tokens.json"}
 PICKLE_SUFFIXES = {".bin", ".pt", ".pth", ".ckpt", ".pkl"}
 HUB_FILES = ["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt", "*.py"]
 
@@ -108,6 +111,7 @@ def load_model(
         weights_sha256=hash_weights(weight_files),
         dtype=str(model.dtype).removeprefix("torch."),
         device=str(torch_device),
+        config_sha256=hash_config(source) if source.is_dir() else None,
     )
     return LoadedModel(model, tokenizer, identity)
 
@@ -120,7 +124,10 @@ def find_source(name: str, revision: str | None = None) -> Path:
     """
     if name in EMBEDDED:
         return Path(str(resources.files("raml.tiny"))) / "weights" / EMBEDDED[name]
-    path = Path(name).expanduser()
+    try:
+        path = Path(name).expanduser()
+    except RuntimeError:
+        path = Path(name)  # "~nobody": there is no such home
     if path.is_dir() or path.is_file():
         return path
     if path.suffix == ".gguf" or path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
@@ -157,16 +164,45 @@ def find_weight_files(name: str, source: Path) -> list[Path]:
         return [source]
     if not (source / "config.json").is_file():
         raise ModelError(f"{name} is no model folder: it has no config.json.")
-    files = sorted(source.glob("*.safetensors"))
-    if files:
-        return files
+    if (source / "adapter_config.json").is_file():
+        raise ModelError(f"{name} is an adapter (adapter_config.json), no whole model. Merge it into its base first.")
+    if (source / INDEX).is_file():
+        return _list_shards(name, source)
+    if (source / SINGLE).is_file():
+        return [source / SINGLE]
     pickled = sorted(p.name for p in source.iterdir() if p.suffix in PICKLE_SUFFIXES)
     if pickled:
         raise ModelError(
             f"{name} has only pickled weights ({pickled[0]}), which can run any code when read. "
             "Convert them to safetensors first."
         )
-    raise ModelError(f"{name} has no weights: there is no .safetensors file in it.")
+    raise ModelError(f"{name} has no weights: there is neither {SINGLE} nor {INDEX} in it (pickled ones are not read).")
+
+
+def _list_shards(name: str, source: Path) -> list[Path]:
+    """List the files that the index of a sharded model names; each must be a safetensors file of the same folder."""
+    try:
+        shards = sorted(set(json.loads((source / INDEX).read_text(encoding="utf-8"))["weight_map"].values()))
+        files = [source / shard for shard in shards]
+    except (OSError, ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
+        raise ModelError(f"{name}: {INDEX} is no index of weights.") from error
+    for shard, file in zip(shards, files, strict=True):
+        if Path(shard).name != shard or file.suffix != ".safetensors" or not file.is_file():
+            raise ModelError(f"{name}: {INDEX} names {shard!r}, which is no safetensors file of this folder.")
+    return files
+
+
+def hash_config(source: Path) -> str:
+    """SHA-256 over what decides a model's behaviour besides its weights: configuration and tokenizer files.
+
+    Fields of the configuration that say who wrote it, not what it does, are left out.
+    """
+    config = json.loads((source / "config.json").read_text(encoding="utf-8"))
+    kept = {key: value for key, value in config.items() if key not in CONFIG_REMARKS}
+    digest = hashlib.sha256(json.dumps(kept, sort_keys=True).encode())
+    for file in sorted(path for path in source.iterdir() if path.name in TOKENIZER_FILES):
+        digest.update(file.name.encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()
 
 
 def hash_weights(files: Sequence[Path]) -> str:
@@ -235,11 +271,14 @@ def _load_weights(
         # Only eager attention applies Gemma 2's soft-capping; the other implementations leave it out.
         attention = {"attn_implementation": "eager"} if getattr(config, "attn_logit_softcapping", None) else {}
         with _without_progress_bars():
-            model = AutoModelForCausalLM.from_pretrained(
-                folder, dtype=dtype, use_safetensors=True, **attention, **options
+            model, report = AutoModelForCausalLM.from_pretrained(  # type: ignore[misc]
+                folder, dtype=dtype, use_safetensors=True, output_loading_info=True, **attention, **options
             )
     except Exception as error:
         raise ModelError(f"{name} can't be loaded: {_first_line(error)}") from error
+    missing = sorted(report["missing_keys"]) + sorted(str(key) for key, *_ in report["mismatched_keys"])
+    if missing:
+        raise ModelError(f"{name} lacks {len(missing)} of its weights, such as {missing[0]}; they would be random.")
     stops = model.generation_config.eos_token_id if model.generation_config is not None else None
     # Many models bring penalties and filters of their own; what is sampled here is what the settings say and no more.
     model.generation_config = GenerationConfig(eos_token_id=stops)

@@ -59,10 +59,12 @@ class ModelIdentity:
     """Arithmetic of the weights in memory, such as "float32"."""
     device: str
     """Where it ran, such as "cpu" or "cuda:0". No part of a unit's key."""
+    config_sha256: str | None = None
+    """SHA-256 over configuration and tokenizer; None for a .gguf file, whose weights' hash covers both."""
 
     def key(self) -> str:
-        """Hash what decides the numbers: the weights and their arithmetic, not the name or the machine."""
-        return hash_key(self.weights_sha256, self.dtype)
+        """Hash what decides the numbers: weights, configuration and arithmetic, not the name or the machine."""
+        return hash_key(self.weights_sha256, self.config_sha256, self.dtype)
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ class Trajectory:
     """One response of a model to a question: the inner loop."""
 
     id: str
-    """Hash of sampling settings, model, question and repeat: the key of this unit of work."""
+    """Hash of sampling settings, model, prompt, gold answer and repeat: the key of this unit of work."""
     question_id: str
     repeat: int
     """Index among the responses to the same question, from 0."""
@@ -154,7 +156,7 @@ class Trace:
     """The answer's negative log-likelihood after each prefix of a trajectory: L̂ of the paper's Algorithm 3."""
 
     id: str
-    """Hash of trace settings, scoring model and trajectory: the key of this unit of work."""
+    """Hash of trace settings, scoring model, trajectory and scored answer: the key of this unit of work."""
     trajectory_id: str
     model: ModelIdentity
     """The model that scored, usually the one that wrote the trajectory."""
@@ -213,5 +215,10 @@ class StageManifest:
 class Manifest:
     """What a run folder holds and how it came about; written last by each stage."""
 
-    stages: dict[str, StageManifest]
+    stages: tuple[StageManifest, ...]
+    """In the order in which they finished; a stage that was run again and had nothing to do is not listed again."""
     schema_version: int = SCHEMA_VERSION
+
+    def find_last(self, stage: str) -> StageManifest | None:
+        """The latest execution of a stage that did something; None if there was none."""
+        return next((done for done in reversed(self.stages) if done.stage == stage), None)

@@ -37,12 +37,13 @@ def test_the_whole_path_from_questions_to_page(raml, run):
     folder = Run(run)
     assert {t.trajectory_id for t in folder.read_traces()} == {t.id for t in folder.read_trajectories()}
     stages = folder.read_manifest().stages
-    assert list(stages) == ["questions", "sample", "trace"]
-    assert stages["sample"].config["sampling"]["temperature"] == 1
-    assert stages["sample"].model.name == "tiny"
-    assert len(stages["sample"].model.weights_sha256) == 64
-    assert stages["trace"].outputs[0].path == "traces.parquet"
-    assert stages["trace"].outputs[0].rows == 6
+    assert [stage.stage for stage in stages] == ["questions", "sample", "trace"]
+    _, sampled, traced = stages
+    assert sampled.config["sampling"]["temperature"] == 1
+    assert sampled.model.name == "tiny"
+    assert len(sampled.model.weights_sha256) == len(sampled.model.config_sha256) == 64
+    assert traced.outputs[0].path == "traces.parquet"
+    assert traced.outputs[0].rows == 6
 
 
 def test_running_a_stage_again_does_nothing_new_and_keeps_the_bytes(raml, run):
@@ -82,7 +83,7 @@ def test_imported_trajectories_are_traced_like_sampled_ones(raml, tmp_path):
     code, out, _ = raml("import", "plain", file, tmp_path / "run", "--model", "tiny")
     assert code == 0
     assert "Wrote 2 trajectories (0 were there)" in out
-    assert "1 of 2 right" in out
+    assert "1 of 2 new ones right" in out
     again = raml("import", "plain", file, tmp_path / "run", "--model", "tiny")[1]
     assert "Wrote 0 trajectories (2 were there)" in again
     code, out, _ = raml("trace", tmp_path / "run")
@@ -115,13 +116,44 @@ def test_trajectories_of_two_models_are_each_traced_by_their_own(raml, run):
     assert len(Run(run).read_traces()) == 18
 
 
+def test_another_chat_template_makes_other_trajectories(raml, run, tmp_path):
+    raml("sample", "tiny", run, *SAMPLE)
+    template = tmp_path / "other.jinja"
+    template.write_text("{% for m in messages %}{{ m.content }}{% endfor %}\n\n<think>")
+    out = raml("sample", "tiny", run, *SAMPLE, "--chat-template", template)[1]
+    assert "Wrote 6 trajectories (0 were there)" in out
+
+
+def test_a_trajectory_is_traced_in_the_arithmetic_it_was_written_in(raml, run):
+    raml("sample", "tiny", run, *SAMPLE, "--dtype", "bfloat16")
+    raml("trace", run)
+    assert {t.model.dtype for t in Run(run).read_traces()} == {"bfloat16"}
+    raml("trace", run, "--dtype", "float32")
+    assert {t.model.dtype for t in Run(run).read_traces()} == {"bfloat16", "float32"}
+
+
+def test_the_order_of_imported_rows_and_a_second_file_make_no_duplicates(raml, tmp_path):
+    rows = [{"question": "Calculate 3+4.", "answer": "7", "trajectory": f"\\boxed{{{i}}}"} for i in (7, 8, 7)]
+    one, two = tmp_path / "one.jsonl", tmp_path / "two.jsonl"
+    one.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    more = {**rows[0], "trajectory": "\\boxed{9}", "note": "new"}
+    two.write_text("".join(json.dumps(row) + "\n" for row in [*rows[::-1], more]))
+    raml("import", "plain", one, tmp_path / "run", "--model", "tiny")
+    assert "Wrote 1 trajectories (3 were there)" in raml("import", "plain", two, tmp_path / "run", "--model", "tiny")[1]
+    trajectories = Run(tmp_path / "run").read_trajectories()
+    assert [t.repeat for t in trajectories] == [0, 1, 2, 3]
+    assert [t.answer for t in trajectories] == ["7", "8", "7", "9"]
+    (question,) = Run(tmp_path / "run").read_questions()
+    assert (question.source, question.meta) == ("one.jsonl", {})
+
+
 def test_other_weights_under_the_writers_name_are_refused(raml, run, tmp_path):
     folder = shutil.copytree(find_source("tiny"), tmp_path / "model")
     raml("sample", folder, run, *SAMPLE)
     shutil.copy(find_source("tiny-base") / "model.safetensors", folder)
     code, _, err = raml("trace", run)
     assert code == 2
-    assert "with other weights than it has now" in err
+    assert "with other weights or another configuration than it has now" in err
     assert raml("trace", run, "--model", folder)[0] == 0
 
 
@@ -129,7 +161,7 @@ def test_a_config_file_gives_flags_and_the_command_line_overrides_it(raml, run, 
     config = tmp_path / "raml.toml"
     config.write_text("[sample]\nn = 1\ntemperature = 0.0\nmax-new-tokens = 7\n")
     assert raml("sample", "tiny", run, "--config", config, "--max-new-tokens", "9")[0] == 0
-    stage = Run(run).read_manifest().stages["sample"]
+    stage = Run(run).read_manifest().find_last("sample")
     assert stage.config["n"] == 1
     assert stage.config["sampling"]["temperature"] == 0
     assert stage.config["sampling"]["max_new_tokens"] == 9

@@ -4,13 +4,16 @@ import json
 import os
 import pickle
 import shutil
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from raml.models import find_source
-from raml.store import Run
+from raml.store import Run, lock_run
 
 GOOD = '{"prompt": "Calculate 3+4.", "answer": "7"}\n'
 
@@ -59,7 +62,21 @@ def test_questions_do_not_replace_those_that_have_trajectories(raml, run, tmp_pa
     before = snapshot(run)
     file = tmp_path / "other.jsonl"
     file.write_text(GOOD)
-    expect_error(raml("questions", file, "--out", run), "trajectories of other questions")
+    expect_error(raml("questions", file, "--out", run), "holds trajectories of question", "which is missing here")
+    assert snapshot(run) == before
+
+
+def test_an_id_keeps_its_question_once_it_has_trajectories(raml, tmp_path):
+    file, run = tmp_path / "q.jsonl", tmp_path / "run"
+    file.write_text('{"id": "a", "prompt": "Calculate 3+4.", "answer": "7"}\n')
+    raml("questions", file, "--out", run)
+    raml("sample", "tiny", run, "--n", "1", "--max-new-tokens", "5")
+    before = snapshot(run)
+    file.write_text('{"id": "a", "prompt": "Calculate 3+4.", "answer": "8"}\n')
+    expect_error(raml("questions", file, "--out", run), "question 'a', which is another one here")
+    row = {"id": "a", "question": "Calculate 3+4.", "answer": "8", "trajectory": "\\boxed{8}"}
+    file.write_text(json.dumps(row) + "\n")
+    expect_error(raml("import", "plain", file, run, "--model", "tiny"), "line 1: question id 'a' belongs to another")
     assert snapshot(run) == before
 
 
@@ -129,6 +146,31 @@ def test_a_model_of_another_kind_an_unknown_one_and_one_with_code_of_its_own(ram
     (folder / "code.py").write_text(f"import os; os.mkdir({str(tmp_path / 'exploded')!r})")
     expect_error(raml("sample", folder, run), "--trust-remote-code")
     assert not (tmp_path / "exploded").exists()
+
+
+def test_weights_that_are_not_all_there_are_refused(raml, run, tmp_path):
+    folder = make_model_folder(tmp_path)
+    weights = load_file(folder / "model.safetensors")
+    del weights["model.layers.0.mlp.gate_proj.weight"]
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    expect_error(raml("sample", folder, run), "lacks 1 of its weights", "gate_proj")
+
+
+@pytest.mark.parametrize("shard", ["shard.bin", "../outside.safetensors", "missing.safetensors", 7])
+def test_an_index_may_name_only_safetensors_files_of_its_folder(raml, run, tmp_path, shard):
+    folder = make_model_folder(tmp_path)
+    (folder / "model.safetensors").rename(folder / "decoy.safetensors")
+    (folder / "shard.bin").write_bytes(b"a pickle")
+    shutil.copy(folder / "decoy.safetensors", tmp_path / "outside.safetensors")
+    index = {"metadata": {}, "weight_map": {"model.norm.weight": shard}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    expect_error(raml("sample", folder, run), "model.safetensors.index.json")
+
+
+def test_an_adapter_is_not_taken_for_a_model(raml, run, tmp_path):
+    folder = make_model_folder(tmp_path)
+    (folder / "adapter_config.json").write_text("{}")
+    expect_error(raml("sample", folder, run), "is an adapter")
 
 
 def test_damaged_model_files(raml, run, tmp_path):
@@ -203,6 +245,33 @@ def test_a_setting_out_of_range(raml, run, flags, fragment):
     before = snapshot(run)
     expect_error(raml("sample", "tiny", run, *flags), fragment)
     assert snapshot(run) == before
+
+
+def test_a_stage_in_which_nothing_could_be_done_is_an_error(raml, run):
+    raml("sample", "tiny", run, "--n", "2", "--max-new-tokens", "5")
+    expect_error(raml("trace", run, "--bridge", ""), "bridge has no tokens")
+    assert not (run / "traces.parquet").exists()
+
+
+def test_a_second_writer_is_told_who_the_first_one_is(raml, run):
+    with lock_run(run):
+        result = run_as(("sample", "tiny", run, "--n", "1", "--max-new-tokens", "5"))
+    expect_error(result, f"is being written by process {os.getpid()}")
+    assert raml("sample", "tiny", run, "--n", "1", "--max-new-tokens", "5")[0] == 0
+
+
+def test_an_interrupt_says_how_to_go_on(run):
+    command = [sys.executable, "-m", "raml", "sample", "tiny", str(run), "--n", "400", "--batch-size", "2"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    while not (run / "trajectories.jsonl").exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err.decode() == "Interrupted. What was finished is kept; run the same command again to go on.\n"
+    assert out == b""
+    assert Run(run).read_trajectories()
 
 
 def test_trace_settings_out_of_range(raml, run):

@@ -52,10 +52,9 @@ def check_stage(reference, folder, stage, journal, kills, arguments):
     for name in ("questions.jsonl", "trajectories.jsonl", "traces.parquet"):
         if (reference / name).exists():
             assert (folder / name).read_bytes() == (reference / name).read_bytes(), name
-    done = Run(folder).read_manifest().stages[stage]
+    done = Run(folder).read_manifest().find_last(stage)
     assert done.n_new == done.n_units - n_before
     assert not (folder / "traces.journal.jsonl").exists()
-    assert not list(folder.glob(".*partial"))
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +90,7 @@ def test_tracing_killed_and_run_again_gives_the_same_bytes(undisturbed, tmp_path
 def test_twenty_kills_at_random_moments_change_nothing(undisturbed, tmp_path, stage):
     generator = random.Random(0)
     sampled, traced = undisturbed
+    n_kills = 0
     for i in range(4):
         folder = tmp_path / str(i)
         shutil.copytree(sampled, folder)
@@ -100,10 +100,10 @@ def test_twenty_kills_at_random_moments_change_nothing(undisturbed, tmp_path, st
             journal, arguments = folder / "trajectories.jsonl", ("tiny", folder, *SAMPLE)
         else:
             journal, arguments = folder / "traces.journal.jsonl", (folder, "--threads", "1")
-        for n_lines, delay_s in kills:
-            kill_when(start(stage, *arguments), journal, n_lines, delay_s)
+        n_kills += sum(kill_when(start(stage, *arguments), journal, *kill) for kill in kills)
         finish(stage, *arguments)
         reference = sampled if stage == "sample" else traced
         for name in ("trajectories.jsonl", "traces.parquet"):
             if (reference / name).exists():
                 assert (folder / name).read_bytes() == (reference / name).read_bytes()
+    assert n_kills >= 10, "most kills must hit a running process"

@@ -1,5 +1,6 @@
 import hashlib
 import shutil
+from dataclasses import replace
 
 import gguf
 import numpy as np
@@ -10,7 +11,7 @@ from tokenizers.pre_tokenizers import ByteLevel
 
 import raml
 from raml.errors import ModelError
-from raml.models import find_source, load_model
+from raml.models import find_source, hash_config, load_model
 from raml.records import Question, SamplingSettings
 from raml.sampling import sample_trajectories
 
@@ -31,6 +32,26 @@ def test_a_folder_is_the_same_model_under_another_name(tiny, tmp_path):
     loaded = load_model(str(folder), device="cpu")
     assert loaded.identity.name == str(folder)
     assert loaded.identity.key() == tiny.identity.key()
+
+
+def test_another_configuration_or_tokenizer_is_another_identity(tiny, tmp_path):
+    keys = {tiny.identity.key()}
+    for i, (file, old, new) in enumerate(
+        [
+            ("config.json", '"rope_theta": 10000', '"rope_theta": 50'),
+            ("config.json", '"transformers_version": "', '"transformers_version": "1'),
+            ("tokenizer.json", "<|im_end|>", "<|other_end|>"),
+        ]
+    ):
+        path = shutil.copytree(find_source("tiny"), tmp_path / str(i)) / file
+        content = path.read_text()
+        assert old in content
+        path.write_text(content.replace(old, new))
+        if i == 1:  # who wrote the file does not matter
+            assert hash_config(path.parent) == tiny.identity.config_sha256
+        else:
+            keys.add(replace(tiny.identity, config_sha256=hash_config(path.parent)).key())
+    assert len(keys) == 3
 
 
 def test_another_arithmetic_is_another_identity(tiny):
@@ -105,7 +126,8 @@ def test_a_gguf_file_is_loaded_sampled_and_traced(tmp_path):
     assert loaded.tokenizer.chat_template == CHAT
     settings = SamplingSettings(temperature=1.0, max_new_tokens=12)
     (trajectory,) = sample_trajectories(loaded, [Question("q", "1+1?", "2")], settings=settings)
-    assert 0 < len(trajectory.token_ids) <= 12 or trajectory.finish == "stop"
+    assert len(trajectory.token_ids) == 12
+    assert trajectory.text.encode(errors="replace")
     trace = raml.trace_trajectory(loaded, trajectory, "2")
     slow = raml.trace_trajectory(loaded, trajectory, "2", scorer="definition")
     np.testing.assert_allclose(trace.nll, slow.nll, atol=1e-4)

@@ -8,6 +8,7 @@ import transformers
 from raml.errors import DataError, ModelError, NumericsError
 from raml.models import load_model
 from raml.probes import key_trace, stream_traces, trace_trajectory
+from raml.prompts import decode_tokens
 from raml.records import Question, TraceSettings
 from raml.sampling import make_imported
 from tests.scoring.conftest import CONFIGS
@@ -76,17 +77,30 @@ def test_an_empty_bridge_is_refused(tiny, right):
         trace_trajectory(tiny, right, "14", TraceSettings(bridge=""))
 
 
-def test_a_trajectory_longer_than_the_context_is_refused_before_anything_is_scored(tiny, right):
+def test_a_trajectory_longer_than_the_context_is_left_out_and_the_others_go_on(tiny, right):
     long = replace(right, id="long", token_ids=right.token_ids * 40, reasoning_len=1000)
+    results = dict(stream_traces(tiny, [long, right], {"q": QUESTION}))
     with pytest.raises(ModelError, match=r"Trajectory long: .* tokens with its prompt; tiny accepts 1024"):
-        next(stream_traces(tiny, [right, long], {"q": QUESTION}))
+        raise results[long]
+    assert results[right].trajectory_id == right.id
+
+
+def test_bridge_and_answer_count_towards_the_context(tiny, right):
+    room = 1024 - len(right.prompt_ids)
+    brim = replace(right, id="brim", token_ids=(right.token_ids * 40)[:room], reasoning_len=room)
+    brim = replace(brim, text=decode_tokens(tiny.tokenizer, brim.token_ids)[0])
+    with pytest.raises(ModelError, match=r"needs 10\d\d tokens"):
+        trace_trajectory(tiny, brim, "14")
+    fitting = replace(brim, token_ids=brim.token_ids[:900], reasoning_len=900)
+    fitting = replace(fitting, text=decode_tokens(tiny.tokenizer, fitting.token_ids)[0])
+    assert trace_trajectory(tiny, fitting, "14").prefix_lens[-1] == 900
 
 
 def test_ids_of_another_tokenizer_are_refused(tiny, right):
     shifted = replace(right, token_ids=tuple(token + 1 for token in right.token_ids))
     for other in (replace(right, token_ids=(50_000,), reasoning_len=1), shifted):
         with pytest.raises(ModelError, match="its token ids mean something else to tiny"):
-            next(stream_traces(tiny, [other], {"q": QUESTION}))
+            trace_trajectory(tiny, other, "14")
 
 
 def test_a_trajectory_of_an_unknown_question_is_refused(tiny, right):
@@ -110,16 +124,17 @@ def test_a_model_that_gives_nan_is_an_error_that_names_trajectory_and_prefix(rig
 
 
 def test_the_key_changes_with_settings_model_and_trajectory_and_not_with_the_device(tiny, right):
-    key = key_trace(tiny.identity, right, TraceSettings())
+    key = key_trace(tiny.identity, right, "14", TraceSettings())
     assert key == trace_trajectory(tiny, right, "14").id
-    assert key == key_trace(replace(tiny.identity, device="cuda:0", name="elsewhere"), right, TraceSettings())
+    assert key == key_trace(replace(tiny.identity, device="cuda:0", name="elsewhere"), right, "14", TraceSettings())
     others = {
-        key_trace(tiny.identity, right, TraceSettings(target="own")),
-        key_trace(replace(tiny.identity, dtype="bfloat16"), right, TraceSettings()),
-        key_trace(replace(tiny.identity, weights_sha256="11"), right, TraceSettings()),
-        key_trace(tiny.identity, replace(right, id="other"), TraceSettings()),
+        key_trace(tiny.identity, right, "14", TraceSettings(target="own")),
+        key_trace(replace(tiny.identity, dtype="bfloat16"), right, "14", TraceSettings()),
+        key_trace(replace(tiny.identity, weights_sha256="11"), right, "14", TraceSettings()),
+        key_trace(tiny.identity, replace(right, id="other"), "14", TraceSettings()),
+        key_trace(tiny.identity, right, "15", TraceSettings()),
     }
-    assert len(others | {key}) == 5
+    assert len(others | {key}) == 6
 
 
 @pytest.mark.parametrize("name", ["mamba", "llama-dynamic-rope", "bloom"])

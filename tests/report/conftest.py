@@ -95,7 +95,7 @@ def make_run():
         n_errors=1,
         wall_s=1.5,
     )
-    return Run(questions, trajectories, traces, Manifest({"trace": stage}))
+    return Run(questions, trajectories, traces, Manifest((stage,)))
 
 
 HOSTILE_PIECES = (
@@ -128,7 +128,7 @@ def make_hostile_run():
         model=model,
     )
     stage = replace(
-        run.manifest.stages["trace"],
+        run.manifest.stages[-1],
         stage=poison,
         command=(poison,),
         config={poison: poison},
@@ -137,7 +137,7 @@ def make_hostile_run():
         inputs=(FileEntry(poison, poison, 1),),
     )
     trace = replace(make_trace(trajectory.id, np.linspace(3, 1, 16)), model=model)
-    return Run((question,), (trajectory,), (trace,), Manifest({poison: stage}))
+    return Run((question,), (trajectory,), (trace,), Manifest((replace(stage, stage=poison),)))
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from raml.errors import DataError, ModelError
+from raml.models import load_model
 from raml.records import PromptSettings, Question, SamplingSettings
 from raml.sampling import grade_response, make_imported, plan_samples, sample_trajectories, stream_trajectories
 from raml.tiny import make_questions
@@ -86,7 +87,7 @@ def test_no_thinking_answers_at_once(tiny, questions):
 
 
 def test_done_units_are_left_out_and_the_others_are_bit_identical(tiny, questions, sampled):
-    units = plan_samples(tiny.identity, questions, 3, prompt=PROMPT, settings=SETTINGS)
+    units = plan_samples(tiny, questions, 3, prompt=PROMPT, settings=SETTINGS)
     done = {sampled[i].id for i in (0, 1, 7)}
     rest = [t for batch in stream_trajectories(tiny, units, prompt=PROMPT, settings=SETTINGS, done=done) for t in batch]
     assert {t.id for t in rest} == {t.id for t in sampled} - done
@@ -96,7 +97,7 @@ def test_done_units_are_left_out_and_the_others_are_bit_identical(tiny, question
 
 def test_the_progress_callback_is_told_each_step(tiny, questions):
     seen = []
-    units = plan_samples(tiny.identity, questions[:2], 1, prompt=PROMPT, settings=SETTINGS)
+    units = plan_samples(tiny, questions[:2], 1, prompt=PROMPT, settings=SETTINGS)
     settings = replace(SETTINGS, max_new_tokens=4)
     list(stream_trajectories(tiny, units, prompt=PROMPT, settings=settings, on_step=seen.append))
     assert seen == [2, 2, 2, 2]
@@ -130,6 +131,40 @@ def test_a_prompt_that_leaves_no_room_is_refused_with_the_number_that_fits(tiny)
         )
 
 
+def test_the_id_changes_with_whatever_decides_the_response_or_its_grade(tiny, questions):
+    def plan(question=questions[0], settings=SETTINGS, prompt=PROMPT, loaded=tiny):
+        return plan_samples(loaded, [question], 1, prompt=prompt, settings=settings)[0].id
+
+    ids = {
+        plan(),
+        plan(question=replace(questions[0], prompt="Calculate 1+1.")),
+        plan(question=replace(questions[0], answer="0")),
+        plan(settings=replace(SETTINGS, seed=1)),
+        plan(prompt=replace(PROMPT, instruction="")),
+        plan(loaded=replace(tiny, identity=replace(tiny.identity, config_sha256="other"))),
+    }
+    assert len(ids) == 6
+    assert plan() == plan(loaded=replace(tiny, identity=replace(tiny.identity, name="elsewhere", device="cuda:0")))
+
+
+def test_numbers_that_break_down_spoil_one_response_and_not_its_batch(tiny, questions, sampled):
+    broken = load_model("tiny", device="cpu")
+    word = sampled[0].token_ids[4]
+    rows = sample_trajectories(broken, questions, n=1, settings=SETTINGS)
+    sound = [t for t in rows if word not in t.token_ids]
+    with torch.no_grad():
+        broken.model.get_input_embeddings().weight[word] = torch.nan
+    broken.model.lm_head.weight = torch.nn.Parameter(tiny.model.lm_head.weight.clone())
+    made = {t.id: t for t in sample_trajectories(broken, questions, n=1, settings=SETTINGS)}
+    hurt = [t for t in made.values() if t.error]
+    assert hurt
+    for trajectory in hurt:
+        assert "NaN" in trajectory.error
+        assert (trajectory.correct, trajectory.answer, trajectory.finish) == (None, None, None)
+        assert np.isfinite(trajectory.logprobs).all()
+    assert all(made[t.id].token_ids == t.token_ids for t in sound)
+
+
 def test_grading_tells_right_wrong_missing_and_undecided_apart():
     assert grade_response("\\boxed{0.5}", "1/2") == ("0.5", True, None)
     assert grade_response("\\boxed{3}", "1/2") == ("3", False, None)
@@ -137,6 +172,20 @@ def test_grading_tells_right_wrong_missing_and_undecided_apart():
     answer, correct, error = grade_response("\\boxed{3}", "$")
     assert (answer, correct) == ("3", None)
     assert "Gold answer '$' can't be parsed" in error
+    answer, correct, error = grade_response("no box", "$")
+    assert (answer, correct) == (None, None)
+    assert "Gold answer '$' can't be parsed" in error
+
+
+def test_a_think_mark_that_the_prompt_has_already_is_not_doubled(tiny):
+    question, before = Question("q", "Calculate 3+4.", "7"), tiny.tokenizer.chat_template
+    tiny.tokenizer.chat_template = "{% for m in messages %}{{ m.content }}{% endfor %}{{ '\n<think>\n' }}"
+    try:
+        trajectory = make_imported(tiny, question, "<think>\n3+4=7\n</think>\\boxed{7}", 0)
+    finally:
+        tiny.tokenizer.chat_template = before
+    assert tiny.tokenizer.decode(trajectory.prompt_ids + trajectory.token_ids).count("<think>") == 1
+    assert trajectory.text == "3+4=7\n</think>\\boxed{7}"
 
 
 def test_imported_text_becomes_a_graded_trajectory_of_unknown_origin(tiny):

@@ -52,6 +52,10 @@ CONFIGS = {
         first_k_dense_replace=1,
         **EXPERTS,
     ),
+    "phimoe-silent-window": lambda: tr.PhimoeConfig(
+        **SIZES, sliding_window=WINDOW, num_local_experts=4, num_experts_per_tok=2
+    ),
+    "doge-own-mask": lambda: tr.DogeConfig(**SIZES, sliding_window=WINDOW),
     "granite-scaled-logits": lambda: tr.GraniteConfig(**SIZES, logits_scaling=4.0),
     "llama-dynamic-rope": lambda: tr.LlamaConfig(
         **SIZES, rope_parameters={"rope_type": "dynamic", "factor": 2.0, "rope_theta": 1e4}

@@ -149,20 +149,23 @@ def test_shared_prefix_attention_outside_of_a_pass_says_so(models):
         model(input_ids=draw_ids(4)[None])
 
 
-def test_two_models_in_two_threads_do_not_meet():
+@pytest.mark.parametrize("names", [("llama", "qwen3"), ("llama", "llama")], ids=["two models", "one model"])
+def test_passes_in_two_threads_do_not_meet(models, names):
     parts = draw_parts()
-    pair = {name: build_model(name) for name in ("llama", "qwen3")}
-    expected = {name: answer_nll_by_definition(model, *parts) for name, model in pair.items()}
-    scored = {}
+    pair = [models(name) for name in names]
+    expected = [answer_nll_by_definition(model, *parts) for model in pair]
+    before = pair[0].config._attn_implementation
+    scored = [None, None]
 
-    def run(name):
+    def run(i):
         for _ in range(5):
-            scored[name] = answer_nll_in_one_pass(pair[name], *parts, chunk_tokens=16)
+            scored[i] = answer_nll_in_one_pass(pair[i], *parts, chunk_tokens=16)
 
-    threads = [threading.Thread(target=run, args=(name,)) for name in pair]
+    threads = [threading.Thread(target=run, args=(i,)) for i in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    for name in pair:
-        torch.testing.assert_close(scored[name], expected[name], rtol=0, atol=1e-4)
+    for i in range(2):
+        torch.testing.assert_close(scored[i], expected[i], rtol=0, atol=1e-4)
+    assert pair[0].config._attn_implementation == before

@@ -1,8 +1,9 @@
 import pytest
 import torch
+import transformers
 
 from raml.scoring import find_obstacle
-from tests.scoring.conftest import build_model
+from tests.scoring.conftest import CONFIGS, build_model
 from tests.scoring.test_one_pass import SERVED
 
 
@@ -22,6 +23,19 @@ def test_common_decoders_have_no_obstacle(models, name):
 )
 def test_models_the_engine_cannot_serve_are_named_with_the_reason(models, name, reason):
     assert reason in find_obstacle(models(name))
+
+
+@pytest.mark.parametrize("window", [12, 2000])
+def test_a_layer_that_keeps_its_window_to_itself_is_noticed_at_any_length(window):
+    """Phimoe's layers get their window from the mask alone; the trial does not reach past 2,000 tokens."""
+    config = CONFIGS["phimoe-silent-window"]()
+    config.sliding_window = window
+    model = transformers.AutoModelForCausalLM.from_config(config).eval()
+    assert "do not tell the attention interface about their sliding window" in find_obstacle(model)
+
+
+def test_a_layer_that_brings_a_mask_of_its_own_is_noticed(models):
+    assert "brings a mask of its own" in find_obstacle(models("doge-own-mask"))
 
 
 def test_a_trial_notices_what_no_list_names(models):

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raml.errors import DataError, RunError
-from raml.records import ModelIdentity, Question, Trace, TraceSettings, hash_key
+from raml.records import ModelIdentity, Question, Trace, TraceSettings, Trajectory, hash_key
 from raml.store import Journal, Run, read_jsonl, write_atomically
 from raml.store.lines import encode_line
 from raml.store.tables import read_trace_table, write_trace_table
@@ -66,12 +66,32 @@ def test_mean_nll_is_the_mean_over_answer_tokens():
 def test_a_torn_last_line_is_skipped_when_reading_and_cut_off_when_appending(tmp_path):
     path = tmp_path / "questions.jsonl"
     whole = b"".join(map(encode_line, QUESTIONS))
-    for cut in range(1, len(encode_line(QUESTIONS[2]))):
+    for cut in range(2, len(encode_line(QUESTIONS[2]))):
         path.write_bytes(whole[:-cut])
         assert read_jsonl(path, Question) == QUESTIONS[:2]
         with Journal(path) as journal:
             journal.append(QUESTIONS[2:])
         assert path.read_bytes() == whole
+
+
+def test_a_whole_last_line_without_newline_is_kept(tmp_path):
+    """Editors save such files."""
+    path = tmp_path / "questions.jsonl"
+    path.write_bytes(b"".join(map(encode_line, QUESTIONS[:2]))[:-1])
+    assert read_jsonl(path, Question) == QUESTIONS[:2]
+    with Journal(path) as journal:
+        journal.append(QUESTIONS[2:])
+    assert path.read_bytes() == b"".join(map(encode_line, QUESTIONS))
+
+
+@pytest.mark.parametrize(
+    "changes", [{"reasoning_len": -1}, {"reasoning_len": 9}, {"token_ends": (1,)}, {"token_ids": (-1, 1, 2)}]
+)
+def test_a_trajectory_that_contradicts_itself_is_refused(tmp_path, make_trajectory, changes):
+    path = tmp_path / "trajectories.jsonl"
+    path.write_bytes(encode_line(make_trajectory(**changes)))
+    with pytest.raises(DataError, match="line 1 is no Trajectory record"):
+        read_jsonl(path, Trajectory)
 
 
 def test_a_broken_line_in_the_middle_is_named_by_its_number(tmp_path):

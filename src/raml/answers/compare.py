@@ -16,7 +16,7 @@ import subprocess
 import sys
 import threading
 import time
-from functools import cache
+from functools import cache, lru_cache
 
 import msgspec
 
@@ -50,7 +50,7 @@ class AnswerComparer:
         if PLAIN_INTEGER.fullmatch(gold.strip()) and PLAIN_INTEGER.fullmatch(answer.strip()):
             return int(gold) == int(answer)  # nearly all answers; the same result, a thousand times faster
         with self._lock:
-            reply = self._ask(Request(gold, answer))
+            reply = self._ask(Request(gold, answer), fresh=self._process is None)
         if not reply.gold_ok:
             raise DataError(f"Gold answer {gold[:80]!r} can't be parsed; correct the question.")
         if reply.error is not None or reply.equal is None:
@@ -69,7 +69,7 @@ class AnswerComparer:
                 with contextlib.suppress(BrokenPipeError):  # an unsent request to a worker that is gone
                     pipe.close()
 
-    def _ask(self, request: Request) -> Reply:
+    def _ask(self, request: Request, *, fresh: bool) -> Reply:
         process = self._process or self._start()
         assert process.stdin is not None
         try:
@@ -86,6 +86,8 @@ class AnswerComparer:
             raise
         if not line:
             self.close()
+            if not fresh:
+                return self._ask(request, fresh=True)  # perhaps it had died before, of something else
             raise UndecidedError(f"Answer {request.answer[:80]!r} not decided: the worker process died of it.")
         return msgspec.json.decode(line, type=Reply)
 
@@ -95,6 +97,7 @@ class AnswerComparer:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C at the terminal is not meant for it
         )
         self._process = process
         try:
@@ -113,6 +116,18 @@ def _shared_comparer(process_id: int) -> AnswerComparer:
     comparer = AnswerComparer()
     atexit.register(comparer.close)
     return comparer
+
+
+@lru_cache(maxsize=4096)
+def find_gold_error(gold: str) -> str | None:
+    """Say why nothing can be compared with a gold answer, the fault of its question; None if something can."""
+    try:
+        same_answer(gold, gold)
+    except UndecidedError:
+        return None  # hard to compare with itself, not unparsable
+    except DataError as error:
+        return str(error)
+    return None
 
 
 def same_answer(gold: str, answer: str) -> bool:

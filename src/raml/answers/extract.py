@@ -9,7 +9,8 @@ def extract_answer(text: str) -> str | None:
     If the response closes its thinking, only what follows counts: a box inside the thinking is no final answer. Braces
     are matched, `\{` and `\}` are not counted. An empty box is no answer.
     """
-    statement = text.rpartition("</think>")[2]
+    _, closed, after = text.partition("</think>")
+    statement = after if closed else text
     start = statement.rfind(BOX)
     while start >= 0:
         content = _read_braced(statement, start + len(BOX))

@@ -9,10 +9,14 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from raml.cli.options import LoadOptions, load
-from raml.cli.stage import StageClock, say
+from raml.cli.stage import StageClock, say, show_progress
+from raml.errors import DataError
 from raml.interchange import read_plain
 from raml.records import PromptSettings
-from raml.store import Journal, Run
+from raml.store import Journal, Run, lock_run
+
+ROOM_FOR_PROBE = 32
+"""Tokens that must be left in the context after a trajectory, for bridge and answer."""
 
 
 def import_file(
@@ -47,32 +51,43 @@ def import_file(
     loaded = load(model, options)
     folder = Run(run)
     clock = StageClock(folder, "import", {"format": format, "file": str(file), "model": model, "prompt": prompt})
-    known = folder.read_questions() if folder.questions_path.is_file() else []
-    questions = {question.id: question for question in known} | {row.question.id: row.question for row in rows}
-    repeats = Counter[str]()
-    trajectories = []
-    for row in rows:
-        trajectory = make_imported(loaded, row.question, row.text, repeats[row.question.id], prompt)
-        check_fit(loaded, trajectory, len(trajectory.token_ids), place=row.place)
-        repeats[row.question.id] += 1
-        trajectories.append(trajectory)
-    done = {trajectory.id for trajectory in folder.read_trajectories()}
-    new = [trajectory for trajectory in trajectories if trajectory.id not in done]
-    folder.write_questions(list(questions.values()))
-    with Journal(folder.trajectories_path) as journal:
-        journal.append(new)
-    folder.order_trajectories()
-    clock.finish(
-        inputs=(file,),
-        outputs={
-            folder.questions_path: len(questions),
-            folder.trajectories_path: len(folder.read_trajectories()),
-        },
-        n_units=len(rows),
-        n_new=len(new),
-        n_errors=sum(t.correct is None for t in new),
-        model=loaded.identity,
-    )
+    with lock_run(run):
+        # What the run knows already stays as it is; `write_questions` refuses another question under the same id.
+        known = folder.read_questions() if folder.questions_path.is_file() else []
+        questions = {row.question.id: row.question for row in rows} | {question.id: question for question in known}
+        for row in rows:
+            if (questions[row.question.id].prompt, questions[row.question.id].answer) != row.question_text:
+                raise DataError(f"{row.place}: question id {row.question.id!r} belongs to another question of {run}.")
+        there = folder.read_trajectories()
+        done = {trajectory.id for trajectory in there}
+        repeats = Counter(trajectory.question_id for trajectory in there)
+        seen = Counter[tuple[str, str]]()
+        new = []
+        with show_progress("importing", len(rows)) as bar:
+            for row in rows:
+                occurrence = seen[row.question.id, row.text]
+                seen[row.question.id, row.text] += 1
+                made = make_imported(
+                    loaded, row.question, row.text, repeats[row.question.id], prompt, occurrence=occurrence
+                )
+                bar.advance()
+                if made.id in done:
+                    continue
+                check_fit(loaded, made, len(made.token_ids) + ROOM_FOR_PROBE, place=row.place)
+                repeats[row.question.id] += 1
+                new.append(made)
+        folder.write_questions(list(questions.values()))
+        with Journal(folder.trajectories_path) as journal:
+            journal.append(new)
+        folder.order_trajectories()
+        clock.finish(
+            inputs=(file,),
+            outputs={folder.questions_path: len(questions), folder.trajectories_path: len(there) + len(new)},
+            n_units=len(rows),
+            n_new=len(new),
+            n_errors=sum(t.correct is None for t in new),
+            model=loaded.identity,
+        )
     say(f"Wrote {len(new)} trajectories ({len(rows) - len(new)} were there) to {folder.trajectories_path}")
-    say(f"{sum(t.correct is True for t in trajectories)} of {len(trajectories)} right")
+    say(f"{sum(t.correct is True for t in new)} of {len(new)} new ones right")
     say(f"Next: raml trace {run}")

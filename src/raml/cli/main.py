@@ -30,10 +30,14 @@ app = App(
     "For all commands: `--config FILE` reads flags from a TOML file (a table per command, flags override it), "
     "`--debug` shows the traceback of an error.",
     version_flags=["--version"],
+    suppress_keyboard_interrupt=False,
 )
 for command in (demo, questions, sample, trace, report):
     app.command(command)
 app.command(import_file, name="import")
+
+
+app.meta.suppress_keyboard_interrupt = False
 
 
 @app.meta.default

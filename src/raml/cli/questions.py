@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Literal
 
 from raml.cli.stage import StageClock, say
-from raml.errors import DataError, RunError
+from raml.errors import DataError
 from raml.questions import read_question_file
-from raml.records import Question
-from raml.store import Run
+from raml.store import Run, lock_run
 
 
 def questions(
@@ -52,21 +51,10 @@ def questions(
         found = make_questions(8 if limit is None else limit, split=split, family=family, seed=seed)
     else:
         found = read_question_file(Path(source))[:limit]
-    write_questions(clock, found, inputs=() if source == "tiny" else (Path(source),))
-    say(f"Wrote {len(found)} questions to {clock.run.questions_path}")
-    say(f"Next: raml sample MODEL {out}   (MODEL: tiny, a Hub name, a folder or a .gguf file)")
-
-
-def write_questions(clock: StageClock, found: list[Question], inputs: tuple[Path, ...]) -> None:
-    """Write questions and manifest, unless the run already holds trajectories of other questions.
-
-    Raises:
-        RunError: it does.
-    """
     run = clock.run
-    kept = {question.id for question in found}
-    orphans = sum(trajectory.question_id not in kept for trajectory in run.read_trajectories())
-    if orphans:
-        raise RunError(f"{run.path} holds {orphans} trajectories of other questions. Choose another folder with --out.")
-    run.write_questions(found)
-    clock.finish(inputs=inputs, outputs={run.questions_path: len(found)}, n_units=len(found), n_new=len(found))
+    with lock_run(run.path):
+        run.write_questions(found)
+        inputs = () if source == "tiny" else (Path(source),)
+        clock.finish(inputs=inputs, outputs={run.questions_path: len(found)}, n_units=len(found), n_new=len(found))
+    say(f"Wrote {len(found)} questions to {run.questions_path}")
+    say(f"Next: raml sample MODEL {out}   (MODEL: tiny, a Hub name, a folder or a .gguf file)")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from raml.cli.stage import say
-from raml.errors import RunError
+from raml.errors import DataError, RunError
 from raml.records import Trace
 from raml.report import build_report
 from raml.store import Run, write_atomically
@@ -27,6 +27,8 @@ def report(run: Path, *, out: Path | None = None, title: str | None = None, limi
     limit
         Show only the first so many questions.
     """
+    if limit is not None and limit < 1:
+        raise DataError(f"--limit is {limit}; it must be at least 1.")
     folder = Run(run)
     questions = folder.read_questions()[:limit]
     shown = {question.id for question in questions}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +11,7 @@ from raml.cli.options import LoadOptions, load
 from raml.cli.stage import StageClock, say, show_progress
 from raml.errors import DataError
 from raml.records import PromptSettings, SamplingSettings, Trajectory
-from raml.store import Journal, Run
+from raml.store import Journal, Run, lock_run
 
 
 def sample(
@@ -56,37 +55,29 @@ def sample(
     sampling = resolve_sampling(loaded, sampling)
     config = {"model": model, "n": n, "limit": limit, "batch_size": batch_size, "prompt": prompt, "sampling": sampling}
     clock = StageClock(folder, "sample", config)
-    units = plan_samples(loaded.identity, found, n, prompt=prompt, settings=sampling)
+    units = plan_samples(loaded, found, n, prompt=prompt, settings=sampling)
     ids = {unit.id for unit in units}
-    done = {t.id for t in folder.read_trajectories()} & ids
-    with (
-        show_progress("sampling", len(units), len(done)) as (progress, task),
-        Journal(folder.trajectories_path) as journal,
-    ):
-        steps = Counter[str]()
-
-        def on_step(n_rows: int) -> None:
-            steps["batch"] += 1
-            progress.update(task, note=f"{steps['batch']} tokens into a batch of {n_rows}")
-
-        for batch in stream_trajectories(
-            loaded, units, prompt=prompt, settings=sampling, batch_size=batch_size, done=done, on_step=on_step
-        ):
-            journal.append(batch)
-            steps.clear()
-            progress.advance(task, len(batch))
-    folder.order_trajectories()
-    made = [t for t in folder.read_trajectories() if t.id in ids]
-    n_undecided = sum(t.correct is None for t in made)
-    clock.finish(
-        inputs=(folder.questions_path,),
-        outputs={folder.trajectories_path: len(folder.read_trajectories())},
-        n_units=len(units),
-        n_new=len(units) - len(done),
-        n_errors=n_undecided,
-        seed=sampling.seed,
-        model=loaded.identity,
-    )
+    with lock_run(run):
+        done = {t.id for t in folder.read_trajectories()} & ids
+        with show_progress("sampling", len(units), len(done)) as bar, Journal(folder.trajectories_path) as journal:
+            batches = stream_trajectories(
+                loaded, units, prompt=prompt, settings=sampling, batch_size=batch_size, done=done, on_step=bar.step
+            )
+            for batch in batches:
+                journal.append(batch)
+                bar.advance(len(batch))
+        folder.order_trajectories()
+        trajectories = folder.read_trajectories()
+        made = [t for t in trajectories if t.id in ids]
+        clock.finish(
+            inputs=(folder.questions_path,),
+            outputs={folder.trajectories_path: len(trajectories)},
+            n_units=len(units),
+            n_new=len(units) - len(done),
+            n_errors=sum(t.correct is None for t in made),
+            seed=sampling.seed,
+            model=loaded.identity,
+        )
     _report(folder, made, len(units) - len(done))
 
 
@@ -96,4 +87,6 @@ def _report(folder: Run, made: list[Trajectory], n_new: int) -> None:
     n_cut = sum(t.finish == "length" for t in made)
     say(f"Wrote {n_new} trajectories ({len(made) - n_new} were there) to {folder.trajectories_path}")
     say(f"{n_right} of {len(made)} right, {n_undecided} undecided, {n_cut} cut off at --max-new-tokens")
+    for error in sorted({f"Question {t.question_id}: {t.error}" for t in made if t.error})[:5]:
+        say(error)
     say(f"Next: raml trace {folder.path}")

@@ -26,9 +26,27 @@ from raml.store import Run, find_git_commit, list_versions
 console = Console(highlight=False, soft_wrap=True)
 
 
-@contextlib.contextmanager
-def show_progress(label: str, total: int, done: int = 0) -> Iterator[tuple[Progress, TaskID]]:
+class ProgressBar:
     """A bar with count and time left on the terminal's error stream; silent where that is no terminal."""
+
+    def __init__(self, progress: Progress, task: TaskID) -> None:
+        self._progress, self._task = progress, task
+        self._n_steps = 0
+
+    def advance(self, n: int = 1, note: str = "") -> None:
+        """Count n more units as done."""
+        self._n_steps = 0
+        self._progress.update(self._task, advance=n, note=note)
+
+    def step(self, n_rows: int) -> None:
+        """Show that a batch of so many rows is one token further."""
+        self._n_steps += 1
+        self._progress.update(self._task, note=f"{self._n_steps} tokens into a batch of {n_rows}")
+
+
+@contextlib.contextmanager
+def show_progress(label: str, total: int, done: int = 0) -> Iterator[ProgressBar]:
+    """Show a bar while the block runs."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -38,8 +56,8 @@ def show_progress(label: str, total: int, done: int = 0) -> Iterator[tuple[Progr
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=False, disable=not sys.stderr.isatty()) as progress:
-        yield progress, progress.add_task(label, total=total, completed=done, note="")
+    with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
+        yield ProgressBar(progress, progress.add_task(label, total=total, completed=done, note=""))
 
 
 class StageClock:

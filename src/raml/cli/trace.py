@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,10 +13,13 @@ from raml.cli.options import LoadOptions, load
 from raml.cli.stage import StageClock, say, show_progress
 from raml.errors import DataError, ModelError, RamlError, RunError
 from raml.records import ModelIdentity, Question, Trace, TraceSettings, Trajectory
-from raml.store import Journal, Run
+from raml.store import Journal, Run, lock_run
 
 if TYPE_CHECKING:
     from raml.models import LoadedModel
+
+MAX_PANELS = 12
+"""Questions in the figure."""
 
 
 def trace(
@@ -58,23 +61,24 @@ def trace(
     config = {"model": model, "limit": limit, "alpha": alpha, "settings": settings}
     clock = StageClock(folder, "trace", config)
     work = _Work()
-    for name in [model] if model else sorted({trajectory.model.name for trajectory in trajectories}):
-        loaded = load(name, options)
-        own = trajectories if model else [t for t in trajectories if t.model.name == name]
-        _trace_with(loaded, folder, questions, own, settings, work, check_weights=model is None)
-    folder.close_traces()
-    traces = [t for t in folder.read_traces() if t.id in work.wanted]
-    outputs: dict[Path, int | None] = {folder.traces_path: len(folder.read_traces())}
-    if traces:
-        outputs |= dict.fromkeys(_draw(folder, questions, trajectories, traces, alpha), None)
-    clock.finish(
-        inputs=(folder.questions_path, folder.trajectories_path),
-        outputs=outputs,
-        n_units=len(trajectories),
-        n_new=work.n_new,
-        n_errors=len(work.errors),
-        model=work.models[0] if len(work.models) == 1 else None,
-    )
+    with lock_run(run):
+        for loaded, own in _load_scorers(model, trajectories, options):
+            _trace_with(loaded, folder, questions, own, settings, work)
+        all_traces = folder.read_traces()
+        traces = [t for t in all_traces if t.id in work.wanted]
+        if not traces:
+            raise work.errors[0][1]
+        folder.close_traces()
+        files = _draw(folder, questions, trajectories, traces, alpha)
+        outputs: dict[Path, int | None] = {folder.traces_path: len(all_traces), **dict.fromkeys(files)}
+        clock.finish(
+            inputs=(folder.questions_path, folder.trajectories_path),
+            outputs=outputs,
+            n_units=len(trajectories),
+            n_new=work.n_new,
+            n_errors=len(work.errors),
+            model=work.models[0] if len(work.models) == 1 else None,
+        )
     _report(folder, trajectories, traces, work, outputs)
 
 
@@ -86,7 +90,8 @@ class _Work:
     """Ids of the traces that these settings ask for."""
     models: list[ModelIdentity] = field(default_factory=list)
     n_new: int = 0
-    errors: list[RamlError] = field(default_factory=list)
+    errors: list[tuple[str, RamlError]] = field(default_factory=list)
+    """Trajectory and what is wrong with it."""
 
 
 def _trace_with(
@@ -96,24 +101,21 @@ def _trace_with(
     trajectories: Sequence[Trajectory],
     settings: TraceSettings,
     work: _Work,
-    *,
-    check_weights: bool,
 ) -> None:
     """Trace with one model what has not been traced yet."""
     from raml.probes import key_trace, stream_traces
     from raml.scoring import find_obstacle
 
-    if check_weights:
-        _check_weights(loaded, trajectories)
     work.models.append(loaded.identity)
     if obstacle := find_obstacle(loaded.model):
         say(f"Note: one-pass scoring can't serve {loaded.identity.name}: {obstacle}. Each prefix is scored by itself.")
-    keys = {trajectory.id: key_trace(loaded.identity, trajectory, settings) for trajectory in trajectories}
+    gold = {question.id: question.answer for question in questions}
+    keys = {t.id: key_trace(loaded.identity, t, gold.get(t.question_id, ""), settings) for t in trajectories}
     done = {t.id for t in folder.read_traces()} & set(keys.values())
     missing = [trajectory for trajectory in trajectories if keys[trajectory.id] not in done]
     work.wanted |= set(keys.values())
     with (
-        show_progress("tracing", len(trajectories), len(done)) as (progress, task),
+        show_progress("tracing", len(trajectories), len(done)) as bar,
         Journal(folder.traces_journal_path) as journal,
     ):
         for trajectory, result in stream_traces(loaded, missing, {q.id: q for q in questions}, settings):
@@ -121,9 +123,8 @@ def _trace_with(
                 journal.append([result])
                 work.n_new += 1
             else:
-                work.errors.append(result)
-            progress.advance(task)
-            progress.update(task, note=f"{len(trajectory.token_ids)} tokens")
+                work.errors.append((trajectory.id, result))
+            bar.advance(note=f"{len(trajectory.token_ids)} tokens")
 
 
 def _draw(
@@ -135,7 +136,36 @@ def _draw(
 ) -> tuple[Path, ...]:
     from raml.figures import plot_traces, save_figure
 
-    return save_figure(plot_traces(questions, trajectories, traces, alpha=alpha), folder.figures_path / "traces")
+    name = "traces" if traces[0].settings.target == "gold" else "traces-own-answer"
+    n_shown = len({trajectory.question_id for trajectory in trajectories})
+    if n_shown > MAX_PANELS:
+        say(f"The figure shows the first {MAX_PANELS} of {n_shown} questions.")
+    figure = plot_traces(questions, trajectories, traces, alpha=alpha, max_questions=MAX_PANELS)
+    return save_figure(figure, folder.figures_path / name)
+
+
+def _load_scorers(
+    model: str | None, trajectories: Sequence[Trajectory], options: LoadOptions | None
+) -> Iterator[tuple[LoadedModel, Sequence[Trajectory]]]:
+    """Load the models that score, one after the other, each with the trajectories that are its to score.
+
+    Without a model named, these are the writers, with the revision and arithmetic they had unless the options differ.
+    """
+    if model is not None:
+        yield load(model, options), trajectories
+        return
+    options = options or LoadOptions()
+    writers = dict.fromkeys((t.model.name, t.model.revision, t.model.dtype) for t in trajectories)
+    for name, revision, dtype in writers:
+        own = [t for t in trajectories if (t.model.name, t.model.revision, t.model.dtype) == (name, revision, dtype)]
+        as_written = replace(
+            options,
+            dtype=dtype if options.dtype == "auto" else options.dtype,
+            revision=revision if options.revision is None else options.revision,
+        )
+        loaded = load(name, as_written)
+        _check_weights(loaded, own)
+        yield loaded, own
 
 
 def _check_weights(loaded: LoadedModel, trajectories: Sequence[Trajectory]) -> None:
@@ -145,10 +175,11 @@ def _check_weights(loaded: LoadedModel, trajectories: Sequence[Trajectory]) -> N
         ModelError: the hashes differ.
     """
     for trajectory in trajectories:
-        if trajectory.model.weights_sha256 != loaded.identity.weights_sha256:
+        written, now = trajectory.model, loaded.identity
+        if (written.weights_sha256, written.config_sha256) != (now.weights_sha256, now.config_sha256):
             raise ModelError(
-                f"Trajectory {trajectory.id} was written by {loaded.identity.name} with other weights than it has now. "
-                f"Bring those back, or score with these by --model {loaded.identity.name}."
+                f"Trajectory {trajectory.id} was written by {now.name} with other weights or another configuration "
+                f"than it has now. Bring those back, or score with these by --model {now.name}."
             )
 
 
@@ -159,8 +190,8 @@ def _report(
     work: _Work,
     outputs: Iterable[Path],
 ) -> None:
-    for error in work.errors[:5]:
-        say(f"Left out: {error}")
+    for trajectory_id, error in work.errors[:5]:
+        say(f"Left out {trajectory_id}: {error}")
     if len(work.errors) > 5:
         say(f"and {len(work.errors) - 5} more left out")
     n_before = len(trajectories) - work.n_new - len(work.errors)

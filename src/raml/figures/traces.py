@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
@@ -100,7 +101,9 @@ def save_figure(figure: Figure, path: Path) -> tuple[Path, Path]:
     files = path.with_suffix(".svg"), path.with_suffix(".png")
     with writing(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
-    with rc_context(STYLE):
+    with rc_context(STYLE), warnings.catch_warnings():
+        # A question in a script that the font lacks is drawn as boxes; that is no reason to fill the screen.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         for file in files:
             buffer = BytesIO()
             metadata = {"Date": None} if file.suffix == ".svg" else {}

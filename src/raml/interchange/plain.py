@@ -19,6 +19,11 @@ class PlainTrajectory:
     place: str
     """File and line, for messages."""
 
+    @property
+    def question_text(self) -> tuple[str, str]:
+        """What makes it this question and no other: prompt and gold answer."""
+        return self.question.prompt, self.question.answer
+
 
 def read_plain(path: Path) -> list[PlainTrajectory]:
     """Read trajectories from a .jsonl, .csv or .parquet file.

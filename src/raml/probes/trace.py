@@ -6,16 +6,16 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 
-from raml.errors import DataError, ModelError, NumericsError
+from raml.errors import DataError, ModelError, NumericsError, RamlError
 from raml.models import LoadedModel
 from raml.prompts import decode_tokens, encode_answer, encode_text
 from raml.records import ModelIdentity, Question, Scorer, Trace, TraceSettings, Trajectory, hash_key
 from raml.scoring import answer_nll_by_definition, answer_nll_in_one_pass, find_obstacle
 
 
-def key_trace(model: ModelIdentity, trajectory: Trajectory, settings: TraceSettings) -> str:
-    """The id that a trajectory's trace will have under these settings."""
-    return hash_key("trace", model.key(), settings, trajectory.id)
+def key_trace(model: ModelIdentity, trajectory: Trajectory, gold: str, settings: TraceSettings) -> str:
+    """The id that a trajectory's trace will have: a hash of settings, model, trajectory and the answer to score."""
+    return hash_key("trace", model.key(), settings, trajectory.id, _choose_answer(trajectory, gold, settings))
 
 
 def trace_trajectory(
@@ -41,7 +41,7 @@ def trace_trajectory(
         NumericsError: the loss is NaN or infinite somewhere.
     """
     settings = settings or TraceSettings()
-    answer = gold if settings.target == "gold" else trajectory.answer
+    answer = _choose_answer(trajectory, gold, settings)
     if answer is None:
         raise DataError(f"Trajectory {trajectory.id} gave no answer of its own to score.")
     bridge_ids = encode_text(loaded.tokenizer, settings.bridge)
@@ -54,12 +54,15 @@ def trace_trajectory(
     prefix_lens = torch.arange(span_len + 1)
     parts = (trajectory.prompt_ids, trajectory.token_ids, bridge_ids, answer_ids)
     prompt, tokens, bridge, scored = (torch.tensor(part, dtype=torch.long, device=loaded.device) for part in parts)
-    nll = score(loaded.model, prompt, tokens, bridge, scored, prefix_lens.to(loaded.device))
+    try:
+        nll = score(loaded.model, prompt, tokens, bridge, scored, prefix_lens.to(loaded.device))
+    except torch.OutOfMemoryError as error:
+        raise ModelError(f"Trajectory {trajectory.id}: out of memory at {len(tokens)} tokens.") from error
     if not nll.isfinite().all():
         bad = int((~nll.isfinite()).any(dim=1).nonzero()[0, 0])
         raise NumericsError(f"Trajectory {trajectory.id}: the loss after prefix {bad} is NaN or infinite.")
     return Trace(
-        id=key_trace(loaded.identity, trajectory, settings),
+        id=key_trace(loaded.identity, trajectory, gold, settings),
         trajectory_id=trajectory.id,
         model=loaded.identity,
         settings=settings,
@@ -76,22 +79,24 @@ def stream_traces(
     trajectories: Sequence[Trajectory],
     questions: Mapping[str, Question],
     settings: TraceSettings | None = None,
-) -> Iterator[tuple[Trajectory, Trace | DataError | NumericsError]]:
+) -> Iterator[tuple[Trajectory, Trace | RamlError]]:
     """Trace trajectories one after the other; an error that concerns one of them is returned in its place.
 
     Raises:
-        ModelError: a trajectory does not fit the model; checked for all before the first is scored.
-        DataError: a trajectory's question is not among the questions.
+        DataError: a trajectory's question is not among the questions; checked for all before the first is scored.
     """
     for trajectory in trajectories:
-        check_fit(loaded, trajectory, trajectory.reasoning_len)
         if trajectory.question_id not in questions:
             raise DataError(f"Trajectory {trajectory.id} answers question {trajectory.question_id}, which is not here.")
     for trajectory in trajectories:
         try:
             yield trajectory, trace_trajectory(loaded, trajectory, questions[trajectory.question_id].answer, settings)
-        except (DataError, NumericsError) as error:
+        except RamlError as error:
             yield trajectory, error
+
+
+def _choose_answer(trajectory: Trajectory, gold: str, settings: TraceSettings) -> str | None:
+    return gold if settings.target == "gold" else trajectory.answer
 
 
 def check_fit(loaded: LoadedModel, trajectory: Trajectory, n_after_prompt: int, *, place: str | None = None) -> None:

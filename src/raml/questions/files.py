@@ -53,6 +53,8 @@ def make_question(row: Mapping[str, Any], *, source: str, place: str) -> Questio
     prompt = _take_text(fields, name, place)
     answer = _take_text(fields, "answer", place)
     given = fields.pop("id", None)
+    if not isinstance(given, str | int | None) or isinstance(given, bool):
+        raise DataError(f"{place}: field 'id' is neither text nor a whole number.")
     domain = fields.pop("domain", None)
     return Question(
         id=hash_key(prompt, answer) if given in (None, "") else str(given),
@@ -85,7 +87,7 @@ def read_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _read_jsonl(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    with path.open(encoding="utf-8") as file:
+    with path.open(encoding="utf-8-sig") as file:
         for number, line in enumerate(file, start=1):
             if not line.strip():
                 continue

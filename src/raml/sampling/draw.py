@@ -57,12 +57,14 @@ class ReproducibleDraw(LogitsProcessor):
             chosen = scores.argmax(dim=-1, keepdim=True)
         else:
             filtered = self.filters(input_ids, scores)  # type: ignore[arg-type]
-            chosen = self._choose(filtered)
+            chosen = self._choose(filtered).to(scores.device)
         self.logprobs.append((scores.gather(1, chosen) - scores.logsumexp(dim=-1, keepdim=True))[:, 0])
         return torch.full_like(scores, -torch.inf).scatter_(1, chosen, 0.0)
 
     def _choose(self, filtered: Tensor) -> Tensor:
         """Invert the cumulative distribution at this step's numbers [row, 1]."""
+        if filtered.device.type == "mps":
+            filtered = filtered.cpu()  # which has float64
         probabilities = filtered.double().softmax(dim=-1)
         cumulative = probabilities.cumsum(dim=-1)
         # Scaled by the sum as it was rounded, so that a number just below 1 still falls inside.

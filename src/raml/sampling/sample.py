@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from transformers import LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
-from raml.errors import DataError, ModelError, NumericsError
+from raml.errors import DataError, ModelError
 from raml.models import LoadedModel
 from raml.prompts import build_prompt, decode_tokens, find_reasoning_len
-from raml.records import ModelIdentity, PromptSettings, Question, SamplingSettings, Trajectory, hash_key
+from raml.records import PromptSettings, Question, SamplingSettings, Trajectory, hash_key
 from raml.sampling.draw import ReproducibleDraw, draw_uniforms
 from raml.sampling.grade import grade_response
 
@@ -27,6 +27,7 @@ class SampleUnit:
     id: str
     question: Question
     repeat: int
+    prompt_ids: tuple[int, ...]
 
 
 def resolve_sampling(loaded: LoadedModel, settings: SamplingSettings | None) -> SamplingSettings:
@@ -39,7 +40,7 @@ def resolve_sampling(loaded: LoadedModel, settings: SamplingSettings | None) -> 
 
 
 def plan_samples(
-    model: ModelIdentity,
+    loaded: LoadedModel,
     questions: Sequence[Question],
     n: int,
     *,
@@ -48,17 +49,21 @@ def plan_samples(
 ) -> list[SampleUnit]:
     """List the responses to make, n per question, each with the id its trajectory will have.
 
-    The settings are those of `resolve_sampling`.
+    The settings are those of `resolve_sampling`. The id hashes all that decides the response and its grade: settings,
+    weights, the prompt's ids (question, instruction, chat template), gold answer and repeat index.
 
     Raises:
         DataError: n or a setting is out of range.
+        ModelError: a prompt and max_new_tokens do not fit the model's context together.
     """
     _check_settings(n, settings)
-    return [
-        SampleUnit(hash_key("sample", model.key(), prompt, settings, question.id, repeat), question, repeat)
-        for question in questions
-        for repeat in range(n)
-    ]
+    units = []
+    for question in questions:
+        ids = build_prompt(loaded.tokenizer, question.prompt, prompt)
+        _check_length(loaded, question.id, ids, settings)
+        parts = ("sample", loaded.identity.key(), prompt, settings, ids, question.id, question.answer)
+        units += [SampleUnit(hash_key(*parts, repeat), question, repeat, ids) for repeat in range(n)]
+    return units
 
 
 def sample_trajectories(
@@ -78,10 +83,9 @@ def sample_trajectories(
     Raises:
         DataError: n or a setting is out of range.
         ModelError: a prompt and max_new_tokens do not fit the model's context together.
-        NumericsError: the model produced NaN.
     """
     prompt, settings = prompt or PromptSettings(), resolve_sampling(loaded, settings)
-    units = plan_samples(loaded.identity, questions, n, prompt=prompt, settings=settings)
+    units = plan_samples(loaded, questions, n, prompt=prompt, settings=settings)
     rank = {unit.id: i for i, unit in enumerate(units)}
     batches = stream_trajectories(loaded, units, prompt=prompt, settings=settings, batch_size=batch_size)
     return sorted((trajectory for batch in batches for trajectory in batch), key=lambda t: rank[t.id])
@@ -113,21 +117,18 @@ def stream_trajectories(
     """
     if batch_size < 1:
         raise DataError(f"Batch size {batch_size} is no positive number.")
-    prompts = {u.question.id: build_prompt(loaded.tokenizer, u.question.prompt, prompt) for u in units}
-    _check_lengths(loaded, prompts, settings)
-    order = sorted(range(len(units)), key=lambda i: (len(prompts[units[i].question.id]), i))
+    order = sorted(range(len(units)), key=lambda i: (len(units[i].prompt_ids), i))
     for start in range(0, len(order), batch_size):
         batch = [units[i] for i in order[start : start + batch_size]]
         if all(unit.id in done for unit in batch):
             continue
-        made = _sample_batch(loaded, batch, [prompts[u.question.id] for u in batch], prompt, settings, on_step)
+        made = _sample_batch(loaded, batch, prompt, settings, on_step)
         yield [trajectory for trajectory in made if trajectory.id not in done]
 
 
 def _sample_batch(
     loaded: LoadedModel,
     units: Sequence[SampleUnit],
-    prompts: Sequence[tuple[int, ...]],
     prompt: PromptSettings,
     settings: SamplingSettings,
     on_step: Callable[[int], None] | None,
@@ -136,7 +137,7 @@ def _sample_batch(
     assert settings.max_new_tokens is not None, "settings come from resolve_sampling"
     numbers = [draw_uniforms(settings.seed, u.question.id, u.repeat, settings.max_new_tokens) for u in units]
     draw = ReproducibleDraw(settings, np.stack(numbers))
-    input_ids, attention_mask = _pad_left(prompts, stops[0], loaded.device)
+    input_ids, attention_mask = _pad_left([unit.prompt_ids for unit in units], stops[0], loaded.device)
     criteria = StoppingCriteriaList() if on_step is None else StoppingCriteriaList([_StepCallback(on_step)])
     try:
         with torch.inference_mode():
@@ -158,40 +159,43 @@ def _sample_batch(
     responses = output[:, input_ids.shape[1] :].tolist()
     logprobs = torch.stack(draw.logprobs, dim=1).cpu().numpy()
     return [
-        _make_trajectory(loaded, unit, prompt_ids, ids, row, stops, prompt, settings)
-        for unit, prompt_ids, ids, row in zip(units, prompts, responses, logprobs, strict=True)
+        _make_trajectory(loaded, unit, ids, row, stops, prompt, settings)
+        for unit, ids, row in zip(units, responses, logprobs, strict=True)
     ]
 
 
 def _make_trajectory(
     loaded: LoadedModel,
     unit: SampleUnit,
-    prompt_ids: tuple[int, ...],
     ids: list[int],
     logprobs: np.ndarray,
     stops: list[int],
     prompt: PromptSettings,
     settings: SamplingSettings,
 ) -> Trajectory:
-    """Cut a response at its end mark, decode and grade it."""
+    """Cut a response at its end mark, or where its numbers broke down; decode and grade it."""
     length = next((i for i, token in enumerate(ids) if token in stops), len(ids))
-    if not np.isfinite(logprobs[:length]).all():
-        raise NumericsError(f"Question {unit.question.id}, repeat {unit.repeat}: the model's probabilities are NaN.")
+    n_sound = int(np.isfinite(logprobs[: length + 1]).cumprod().sum())
+    broken = n_sound < min(length + 1, len(ids))
+    length = min(length, n_sound)
     text, ends = decode_tokens(loaded.tokenizer, ids[:length])
-    answer, correct, error = grade_response(text, unit.question.answer)
+    if broken:
+        answer, correct, error = None, None, f"The model's probabilities after token {length} are NaN or infinite."
+    else:
+        answer, correct, error = grade_response(text, unit.question.answer)
     return Trajectory(
         id=unit.id,
         question_id=unit.question.id,
         repeat=unit.repeat,
         model=loaded.identity,
         mode=prompt.mode,
-        prompt_ids=prompt_ids,
+        prompt_ids=unit.prompt_ids,
         token_ids=tuple(ids[:length]),
         reasoning_len=find_reasoning_len(text, ends),
         text=text,
         token_ends=ends,
         logprobs=tuple(float(str(value)) for value in logprobs[:length]),  # the shortest text that float32 reads back
-        finish="stop" if length < len(ids) else "length",
+        finish=None if broken else "stop" if length < len(ids) else "length",
         answer=answer,
         correct=correct,
         prompt=prompt,
@@ -245,14 +249,12 @@ def _check_settings(n: int, settings: SamplingSettings) -> None:
             raise DataError(f"{name} is {value}; it must be {limits}.")
 
 
-def _check_lengths(loaded: LoadedModel, prompts: dict[str, tuple[int, ...]], settings: SamplingSettings) -> None:
+def _check_length(loaded: LoadedModel, question_id: str, ids: tuple[int, ...], settings: SamplingSettings) -> None:
     context = loaded.context_len
-    if context is None or settings.max_new_tokens is None:
+    if context is None or settings.max_new_tokens is None or len(ids) + settings.max_new_tokens <= context:
         return
-    for question_id, ids in prompts.items():
-        if len(ids) + settings.max_new_tokens > context:
-            raise ModelError(
-                f"Question {question_id} has a prompt of {len(ids)} tokens; with --max-new-tokens "
-                f"{settings.max_new_tokens} that exceeds the {context} tokens of {loaded.identity.name}. "
-                f"Use --max-new-tokens {max(1, context - len(ids))} or less, or another model."
-            )
+    raise ModelError(
+        f"Question {question_id} has a prompt of {len(ids)} tokens; with --max-new-tokens {settings.max_new_tokens} "
+        f"that exceeds the {context} tokens of {loaded.identity.name}. "
+        f"Use --max-new-tokens {max(1, context - len(ids))} or less, or another model."
+    )

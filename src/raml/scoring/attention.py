@@ -18,9 +18,11 @@ With a sliding window the row also forgets what lies `window` or more positions 
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -74,8 +76,8 @@ class Pass:
     keys: dict[int, Tensor] = field(default_factory=dict)
     """By layer: [key-value head, position, dimension]."""
     values: dict[int, Tensor] = field(default_factory=dict)
-    layers_called: list[int] = field(default_factory=list)
-    """Layers that asked for attention in the forward pass that runs now."""
+    windows_called: dict[int, int | None] = field(default_factory=dict)
+    """Layers that asked for attention in the forward pass that runs now, and the sliding window they asked for."""
 
     def store(self, layer: int, start: int, key: Tensor, value: Tensor) -> None:
         """Keep a layer's keys and values [head, rows, dimension] from a position on."""
@@ -89,25 +91,33 @@ class Pass:
 _current: ContextVar[Pass | None] = ContextVar("raml_scoring_pass", default=None)
 """The pass of this thread: two models in two threads do not meet."""
 
+_locks: WeakKeyDictionary[PreTrainedModel, threading.RLock] = WeakKeyDictionary()
+_lock_of_locks = threading.Lock()
+
 
 @contextlib.contextmanager
 def sharing_prefix(model: PreTrainedModel, capacity: int) -> Iterator[Pass]:
     """Route the model's attention through a new pass, and put everything back afterwards.
 
+    Passes on one model run one after the other, whatever their threads: the route is part of its configuration.
+
     Raises:
         ModelError: the model does not let its attention be replaced.
     """
-    before = model.config._attn_implementation or "eager"
-    state = Pass(capacity)
-    token = _current.set(state)
-    try:
-        model.set_attn_implementation(NAME)
-        if model.config._attn_implementation != NAME:
-            raise ModelError(f"{type(model).__name__} does not let its attention be replaced.")
-        yield state
-    finally:
-        _current.reset(token)
-        model.set_attn_implementation(before)
+    with _lock_of_locks:
+        lock = _locks.setdefault(model, threading.RLock())
+    with lock:
+        before = model.config._attn_implementation or "eager"
+        state = Pass(capacity)
+        token = _current.set(state)
+        try:
+            model.set_attn_implementation(NAME)
+            if model.config._attn_implementation != NAME:
+                raise ModelError(f"{type(model).__name__} does not let its attention be replaced.")
+            yield state
+        finally:
+            _current.reset(token)
+            model.set_attn_implementation(before)
 
 
 def attend_shared_prefix(
@@ -124,8 +134,8 @@ def attend_shared_prefix(
 ) -> tuple[Tensor, None]:
     """Attention in the signature of transformers' AttentionInterface; `s_aux` are learned sinks (GPT-OSS).
 
-    query is [1, head, rows, dimension], key and value [1, key-value head, rows, dimension]. Scores and soft-max run in
-    float32 at least.
+    query is [1, head, rows, dimension], key and value [1, key-value head, rows, dimension]. The soft-max runs in
+    float32 at least, on scores in the model's arithmetic.
 
     Raises:
         ModelError: the layer uses a feature that shared-prefix attention does not have.
@@ -133,11 +143,12 @@ def attend_shared_prefix(
     state = _current.get()
     if state is None or state.chunk is None:
         raise ModelError("Shared-prefix attention was called outside of a scoring pass.")
-    for feature in ("position_bias", "head_mask"):
-        if kwargs.get(feature) is not None:
-            raise ModelError(f"{type(module).__name__} uses {feature}, which shared-prefix attention does not have.")
+    unknown = {"a mask of its own": attention_mask, "a position bias": kwargs.get("position_bias")}
+    for feature, given in unknown.items():
+        if given is not None:
+            raise ModelError(f"{type(module).__name__} brings {feature}, which shared-prefix attention does not have.")
     chunk, layer = state.chunk, int(module.layer_idx)  # type: ignore[arg-type]
-    state.layers_called.append(layer)
+    state.windows_called[layer] = sliding_window or None
     n_heads, n_rows, dim = query.shape[1:]
     n_kv_heads = key.shape[1]
     if chunk.n_shared:

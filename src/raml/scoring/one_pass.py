@@ -77,14 +77,32 @@ def _run_branches(model: PreTrainedModel, state: Pass, branch_ids: Tensor, start
 
 def _run_layers(model: PreTrainedModel, state: Pass, ids: Tensor, positions: Tensor) -> Tensor:
     """Run all layers without the output layer, and make sure that each asked for our attention; [rows, width]."""
-    state.layers_called.clear()
+    state.windows_called.clear()
     output = model.base_model(input_ids=ids[None], position_ids=positions[None], use_cache=False)
-    n_layers = model.config.get_text_config().num_hidden_layers
-    if sorted(state.layers_called) != list(range(n_layers)):
-        raise ModelError(
-            f"Only layers {sorted(set(state.layers_called))} of {n_layers} take their attention from the interface."
-        )
+    _check_layers(model, state)
     return output.last_hidden_state[0]
+
+
+def _check_layers(model: PreTrainedModel, state: Pass) -> None:
+    """Refuse a model whose layers did not all ask for our attention, or kept their sliding window to themselves.
+
+    Raises:
+        ModelError: such a layer was found; its result would be wrong without a word.
+    """
+    config = model.config.get_text_config()
+    called = state.windows_called
+    if sorted(called) != list(range(config.num_hidden_layers)):
+        raise ModelError(
+            f"Only layers {sorted(called)} of {config.num_hidden_layers} take their attention from the interface."
+        )
+    kinds = getattr(config, "layer_types", None)
+    has_window = getattr(config, "sliding_window", None) and getattr(config, "use_sliding_window", True)
+    if kinds is not None:
+        silent = [i for i, kind in enumerate(kinds) if (kind == "sliding_attention") != (called[i] is not None)]
+    else:
+        silent = sorted(called) if has_window and not any(called.values()) else []
+    if silent:
+        raise ModelError(f"Layers {silent} do not tell the attention interface about their sliding window.")
 
 
 def _score_tokens(model: PreTrainedModel, hidden: Tensor, targets: Tensor) -> Tensor:

@@ -17,6 +17,8 @@ LENGTH_DEPENDENT_ROPE = {"dynamic", "longrope"}
 TOLERANCES = {torch.float64: 1e-8, torch.float32: 1e-3}
 """Largest accepted deviation of a trial in nats; LOW_PRECISION_TOLERANCE for narrower types."""
 LOW_PRECISION_TOLERANCE = 0.3
+LONGEST_WINDOW_TRIED = 1024
+"""Sliding windows up to this length are reached past in the trial; longer ones rely on what the layers ask for."""
 
 _verdicts: WeakKeyDictionary[PreTrainedModel, tuple[torch.dtype, str | None]] = WeakKeyDictionary()
 
@@ -25,8 +27,8 @@ def find_obstacle(model: PreTrainedModel) -> str | None:
     """Say in one phrase why the one-pass engine can't serve a model; None if it can.
 
     Recurrent layers, layers that bypass transformers' attention interface, and rotary embeddings whose frequencies
-    depend on the length are recognised from the configuration. Anything else is found by trying: a few random tokens
-    are scored both ways, once per model and arithmetic.
+    depend on the length are recognised from the configuration. Anything else is found by trying: random tokens, more
+    than a sliding window where that is short, are scored both ways, once per model and arithmetic.
     """
     dtype = next(model.parameters()).dtype
     known = _verdicts.get(model)
@@ -61,10 +63,13 @@ def _list_rope_types(parameters: object) -> Iterator[str]:
 
 
 def _try_both(model: PreTrainedModel, dtype: torch.dtype) -> str | None:
-    vocabulary = model.config.get_text_config().vocab_size
+    config = model.config.get_text_config()
+    window = getattr(config, "sliding_window", None) or 0
+    n = 9 + (window if window <= LONGEST_WINDOW_TRIED else 0)
     generator = torch.Generator().manual_seed(0)
-    ids = torch.randint(vocabulary, (20,), generator=generator).to(model.device)
-    parts = (ids[:6], ids[6:15], ids[15:18], ids[18:], torch.tensor([0, 4, 9], device=model.device))
+    ids = torch.randint(config.vocab_size, (6 + n + 5,), generator=generator).to(model.device)
+    prompt, trajectory, bridge, answer = ids.split([6, n, 3, 2])
+    parts = (prompt, trajectory, bridge, answer, torch.tensor([0, 4, n], device=model.device))
     try:
         deviation = float((answer_nll_in_one_pass(model, *parts) - answer_nll_by_definition(model, *parts)).abs().max())
     except (RamlError, RuntimeError, AttributeError, TypeError, KeyError) as error:

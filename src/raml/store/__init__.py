@@ -12,7 +12,17 @@ a reader skips a torn last line and the next append cuts it off.
 
 from raml.store.files import write_atomically, writing
 from raml.store.lines import Journal, read_jsonl
+from raml.store.lock import lock_run
 from raml.store.provenance import find_git_commit, list_versions
 from raml.store.run import Run
 
-__all__ = ["Journal", "Run", "find_git_commit", "list_versions", "read_jsonl", "write_atomically", "writing"]
+__all__ = [
+    "Journal",
+    "Run",
+    "find_git_commit",
+    "list_versions",
+    "lock_run",
+    "read_jsonl",
+    "write_atomically",
+    "writing",
+]

@@ -47,7 +47,7 @@ def read_jsonl(path: Path, record_type: type[T]) -> list[T]:
     try:
         with path.open("rb") as file:
             for number, line in enumerate(file, start=1):
-                if not line.endswith(b"\n"):
+                if not line.endswith(b"\n") and not _is_json(line):
                     break  # torn by a kill; the next append cuts it off
                 records.append(_decode_line(line, record_type, f"{path} line {number}"))
     except OSError as error:
@@ -58,8 +58,8 @@ def read_jsonl(path: Path, record_type: type[T]) -> list[T]:
 class Journal:
     """Appends records to a JSONL file so that each append survives a kill right after it.
 
-    Used as a context manager. The first append makes the file, or cuts off a torn last line. An append that fails
-    leaves the file as it was.
+    Used as a context manager. The first append makes the file, or cuts off a torn last line (a whole one that only
+    lacks its newline is kept). An append that fails leaves the file as it was.
     """
 
     def __init__(self, path: Path) -> None:
@@ -80,7 +80,7 @@ class Journal:
             if self._fd is None:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
-                os.ftruncate(self._fd, _find_last_newline(self._fd))
+                _mend_last_line(self._fd)
             end = os.lseek(self._fd, 0, os.SEEK_END)
             try:
                 view = memoryview(content)
@@ -118,9 +118,47 @@ def _decode_line(line: bytes, record_type: type[T], place: str) -> T:
     try:
         plain = msgspec.json.decode(line, type=dict[str, Any])
         check_schema(place, plain.pop("v", SCHEMA_VERSION))
-        return msgspec.convert(plain, record_type, dec_hook=_decode_array)
+        record = msgspec.convert(plain, record_type, dec_hook=_decode_array)
+        if isinstance(record, Trajectory):
+            _check_trajectory(record)
+        return record
     except (msgspec.DecodeError, UnicodeDecodeError, KeyError, ValueError, TypeError, RecursionError) as error:
         raise DataError(f"{place} is no {record_type.__name__} record: {error}") from error
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        msgspec.json.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
+
+
+def _mend_last_line(descriptor: int) -> None:
+    """End the last line with a newline if it is whole, and cut it off if it is torn."""
+    start = _find_last_newline(descriptor)
+    end = os.lseek(descriptor, 0, os.SEEK_END)
+    if start == end:
+        return
+    if _is_json(os.pread(descriptor, end - start, start)):
+        os.write(descriptor, b"\n")
+    else:
+        os.ftruncate(descriptor, start)
+
+
+def _check_trajectory(trajectory: Trajectory) -> None:
+    """Refuse what a hand or another program left inconsistent.
+
+    Raises:
+        ValueError: lengths or ids don't fit each other.
+    """
+    n = len(trajectory.token_ids)
+    if not 0 <= trajectory.reasoning_len <= n:
+        raise ValueError(f"reasoning_len is {trajectory.reasoning_len} of {n} tokens")
+    if len(trajectory.token_ends) != n or trajectory.token_ends[-1:] != ((len(trajectory.text),) if n else ()):
+        raise ValueError(f"token_ends does not fit {n} tokens and {len(trajectory.text)} characters")
+    if min((*trajectory.token_ids, *trajectory.prompt_ids), default=0) < 0:
+        raise ValueError("a token id is negative")
 
 
 def _find_last_newline(descriptor: int) -> int:

@@ -59,7 +59,22 @@ class Run:
         return traces
 
     def write_questions(self, questions: Sequence[Question]) -> None:
-        """Write questions.jsonl as a whole; the folder is made if need be."""
+        """Write questions.jsonl as a whole; the folder is made if need be.
+
+        Raises:
+            RunError: a question that has trajectories is missing or has another prompt or answer than before.
+        """
+        self.read_manifest()
+        if self.trajectories_path.is_file():
+            answered = {trajectory.question_id for trajectory in self.read_trajectories()}
+            new = {question.id: question for question in questions}
+            for old in self.read_questions():
+                kept = new.get(old.id)
+                if old.id in answered and (kept is None or (kept.prompt, kept.answer) != (old.prompt, old.answer)):
+                    raise RunError(
+                        f"{self.path} holds trajectories of question {old.id!r}, which is "
+                        f"{'missing' if kept is None else 'another one'} here. Choose another folder."
+                    )
         with writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
         write_atomically(self.questions_path, b"".join(map(encode_line, questions)))
@@ -88,7 +103,7 @@ class Run:
         try:
             content = self.manifest_path.read_bytes()
         except (FileNotFoundError, NotADirectoryError):
-            return Manifest(stages={})
+            return Manifest(stages=())
         except OSError as error:
             raise RunError(f"{self.manifest_path} can't be read: {error.strerror}.") from error
         try:
@@ -104,7 +119,10 @@ class Run:
             inputs=tuple(self.describe_file(path) for path in inputs),
             outputs=tuple(self.describe_file(path, rows) for path, rows in outputs.items()),
         )
-        stages = {**self.read_manifest().stages, stage.stage: described}
+        stages = self.read_manifest().stages
+        if stage.n_new == 0 and any(done.stage == stage.stage for done in stages):
+            return  # a repetition that had nothing to do must not displace what was done
+        stages = (*stages, described)
         content = msgspec.json.format(msgspec.json.encode(Manifest(stages=stages)), indent=2)
         write_atomically(self.manifest_path, content + b"\n")
 

@@ -133,7 +133,7 @@ function renderJumps(container, trajectory, trace) {
 }
 
 function renderManifest(container, manifest) {
-  const stages = Object.values(manifest.stages).map((stage) => {
+  const stages = manifest.stages.map((stage) => {
     const counts = [countOf(stage.n_units, "unit"), `${stage.n_new} new`, countOf(stage.n_errors, "error"), `${stage.wall_s.toFixed(1)} s`];
     const summary = make("summary", {}, makeText("bdi", stage.stage, { class: "data strong" }), ` ${counts.join(" · ")}`);
     const facts = make("dl", { class: "facts manifest-facts" });
