@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from raml.cli.stage import say
 from raml.errors import DataError, RunError
-from raml.records import Trace
+from raml.records import Trace, TraceSettings, Trajectory
 from raml.report import build_report
 from raml.store import Run, write_atomically
 
@@ -36,25 +37,33 @@ def report(run: Path, *, out: Path | None = None, title: str | None = None, limi
     if not trajectories:
         raise RunError(f"{run} has no trajectories to show. Make some with `raml sample MODEL {run}`.")
     ids = {trajectory.id for trajectory in trajectories}
-    traces, n_left_out = choose_traces([t for t in folder.read_traces() if t.trajectory_id in ids])
+    available = [trace for trace in folder.read_traces() if trace.trajectory_id in ids]
+    traces = choose_traces(trajectories, available)
     page = build_report(questions, trajectories, traces, folder.read_manifest(), title=title or f"raml: {run.name}")
     path = out or folder.report_path
     write_atomically(path, page.encode())
-    if n_left_out:
-        say(f"The page shows one kind of trace; {n_left_out} with other settings or another model are left out.")
+    if len(traces) < len(available):
+        say(f"The page shows one trace a trajectory; {len(available) - len(traces)} others are left out.")
     say(f"Report: {path.resolve()}")
 
 
-def choose_traces(traces: list[Trace]) -> tuple[list[Trace], int]:
-    """Keep the traces of the settings and model that most have, of the gold answer where that is a tie.
+def choose_traces(trajectories: Sequence[Trajectory], traces: Sequence[Trace]) -> list[Trace]:
+    """Choose at most one trace a trajectory, all of the settings that most trajectories have.
 
-    Returns:
-        Those traces, and how many others there are.
+    Where settings tie, the gold answer's come first; where several models scored a trajectory, its writer does.
     """
-    groups: dict[tuple[object, ...], list[Trace]] = {}
+    by_settings: dict[TraceSettings, list[Trace]] = {}
     for trace in traces:
-        groups.setdefault((trace.settings, trace.model.key()), []).append(trace)
-    if not groups:
-        return [], 0
-    best = max(groups.values(), key=lambda group: (len(group), group[0].settings.target == "gold"))
-    return best, len(traces) - len(best)
+        by_settings.setdefault(trace.settings, []).append(trace)
+    if not by_settings:
+        return []
+
+    def rank(settings: TraceSettings) -> tuple[int, bool]:
+        return len({trace.trajectory_id for trace in by_settings[settings]}), settings.target == "gold"
+
+    writers = {trajectory.id: trajectory.model.key() for trajectory in trajectories}
+    chosen: dict[str, Trace] = {}
+    for trace in by_settings[max(by_settings, key=rank)]:
+        if trace.trajectory_id not in chosen or trace.model.key() == writers[trace.trajectory_id]:
+            chosen[trace.trajectory_id] = trace
+    return list(chosen.values())
