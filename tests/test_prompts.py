@@ -3,7 +3,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raml.errors import DataError, ModelError
-from raml.prompts import build_prompt, decode_tokens, encode_answer, encode_text, find_reasoning_len, render_prompt
+from raml.prompts import (
+    build_prompt,
+    decode_tokens,
+    encode_answer,
+    encode_text,
+    find_reasoning_len,
+    find_sentence_ends,
+    render_prompt,
+)
 from raml.records import PromptSettings
 
 NO_SWITCH = "{% for m in messages %}U:{{ m.content }}\n{% endfor %}A:"
@@ -94,6 +102,21 @@ def test_a_character_of_several_tokens_belongs_to_the_token_that_completes_it(ti
     ids = encode_text(tiny.tokenizer, "a\N{GRINNING FACE}b")
     assert len(ids) == 6
     assert decode_tokens(tiny.tokenizer, ids)[1] == (1, 1, 1, 1, 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("pieces", "prefixes"),
+    [
+        (["One", ".", " Two", "?", " 3", ".", "14", " is", " pi", "."], [2, 4]),
+        (["a", "\n", "b", "\n\n", "c"], [2, 4]),
+        (["He said", ' "no', '."', " Then", "!\n"], [3, 5]),
+        (["end. Next", " word"], [1]),
+        ([], []),
+    ],
+)
+def test_sentences_end_with_the_token_that_closes_them(pieces, prefixes):
+    ends = [sum(map(len, pieces[: i + 1])) for i in range(len(pieces))]
+    assert find_sentence_ends("".join(pieces), ends) == prefixes
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,8 @@ again would change the ids at about half of a trajectory's positions.
 
 from __future__ import annotations
 
+import bisect
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,7 @@ from raml.records import PromptSettings
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+SENTENCE_END = re.compile(r"[.!?][\"'”’)\]]*(?=\s)|\n+")
 THINK_OPEN, THINK_CLOSE = "<think>", "</think>"
 UNDECODED = "\N{REPLACEMENT CHARACTER}"
 
@@ -112,6 +115,16 @@ def find_reasoning_len(text: str, token_ends: Sequence[int]) -> int:
     if end < 0:
         return len(token_ends)
     return sum(position <= end for position in token_ends)
+
+
+def find_sentence_ends(text: str, token_ends: Sequence[int]) -> list[int]:
+    """List the prefix lengths, in tokens, that end with a sentence or a line.
+
+    A sentence ends with . ! or ? (and closing quotes or brackets) before white space; a line with its newline. The
+    prefix ends with the token in which that happens.
+    """
+    ends = sorted({match.end() for match in SENTENCE_END.finditer(text)})
+    return sorted({bisect.bisect_left(token_ends, end) + 1 for end in ends})
 
 
 def _decode(tokenizer: PreTrainedTokenizerBase, token_ids: Sequence[int]) -> str:

@@ -106,6 +106,9 @@ class TraceSettings:
     """Score the question's gold answer, or the answer that the trajectory itself ended with."""
     span: Literal["reasoning", "all"] = "reasoning"
     """Follow the trajectory up to its final answer statement, or through it."""
+    every: int | Literal["sentence"] = 1
+    """Score after every so many tokens, or where sentences end. Prefix 0 and the span's end are always scored, and
+    nothing is filled in between: a record says which prefixes were measured."""
 
 
 @dataclass(frozen=True)

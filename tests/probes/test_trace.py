@@ -59,6 +59,25 @@ def test_the_span_can_go_through_the_answer_statement(tiny, right):
     assert trace.prefix_lens[-1] == len(right.token_ids)
 
 
+@pytest.mark.parametrize("every", [4, 1000, "sentence"])
+def test_a_coarser_trace_is_the_full_one_at_the_prefixes_it_names(tiny, right, every):
+    full = trace_trajectory(tiny, right, "14")
+    coarse = trace_trajectory(tiny, right, "14", TraceSettings(every=every))
+    expected = {
+        4: [*range(0, right.reasoning_len, 4), right.reasoning_len],
+        1000: [0, right.reasoning_len],
+        # "<think>\n", then the two lines of reasoning, the second of which ends the span.
+        "sentence": [0, *(i + 1 for i in range(right.reasoning_len) if right.pieces[i] == "\n")],
+    }
+    assert coarse.prefix_lens.tolist() == sorted(set(expected[every]))
+    np.testing.assert_allclose(coarse.nll, full.nll[coarse.prefix_lens], atol=1e-5)
+
+
+def test_a_step_of_no_tokens_is_refused(tiny, right):
+    with pytest.raises(DataError, match="every 0 tokens"):
+        trace_trajectory(tiny, right, "14", TraceSettings(every=0))
+
+
 def test_the_own_answer_is_scored_when_asked_for(tiny, right):
     wrong = replace(right, answer="15", correct=False)
     trace = trace_trajectory(tiny, wrong, "14", TraceSettings(target="own"))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal
 
 import torch
 
 from raml.errors import DataError, ModelError, NumericsError, RamlError
 from raml.models import LoadedModel
-from raml.prompts import decode_tokens, encode_answer, encode_text
+from raml.prompts import decode_tokens, encode_answer, encode_text, find_sentence_ends
 from raml.records import ModelIdentity, Question, Scorer, Trace, TraceSettings, Trajectory, hash_key
 from raml.scoring import answer_nll_by_definition, answer_nll_in_one_pass, find_obstacle
 
@@ -51,7 +52,7 @@ def trace_trajectory(
     if scorer is None:
         scorer = "definition" if find_obstacle(loaded.model) else "one-pass"
     score = answer_nll_in_one_pass if scorer == "one-pass" else answer_nll_by_definition
-    prefix_lens = torch.arange(span_len + 1)
+    prefix_lens = torch.tensor(choose_prefix_lens(trajectory, span_len, settings.every))
     parts = (trajectory.prompt_ids, trajectory.token_ids, bridge_ids, answer_ids)
     prompt, tokens, bridge, scored = (torch.tensor(part, dtype=torch.long, device=loaded.device) for part in parts)
     try:
@@ -93,6 +94,21 @@ def stream_traces(
             yield trajectory, trace_trajectory(loaded, trajectory, questions[trajectory.question_id].answer, settings)
         except RamlError as error:
             yield trajectory, error
+
+
+def choose_prefix_lens(trajectory: Trajectory, span_len: int, every: int | Literal["sentence"]) -> list[int]:
+    """List the prefixes to score, ascending: 0, the span's length, and in between every so many tokens or sentences.
+
+    Raises:
+        DataError: `every` is not positive.
+    """
+    if every == "sentence":
+        between = find_sentence_ends(trajectory.text, trajectory.token_ends)
+    elif every < 1:
+        raise DataError(f"Scoring every {every} tokens makes no sense; every must be at least 1.")
+    else:
+        between = range(0, span_len, every)
+    return sorted({0, span_len, *(length for length in between if length < span_len)})
 
 
 def _choose_answer(trajectory: Trajectory, gold: str, settings: TraceSettings) -> str | None:
