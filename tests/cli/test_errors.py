@@ -33,6 +33,17 @@ def expect_error(result, *fragments):
     return err
 
 
+def make_command(arguments, prelude=""):
+    """The command line as a process of its own, which first runs some code."""
+    code = f"{prelude}\nimport sys\nfrom raml.cli import run\nsys.exit(run(sys.argv[1:]))"
+    return [sys.executable, "-c", code, *map(str, arguments)]
+
+
+def run_as(arguments, prelude=""):
+    result = subprocess.run(make_command(arguments, prelude), capture_output=True, text=True, check=False)
+    return result.returncode, result.stdout, result.stderr
+
+
 @pytest.fixture
 def run(tmp_path, raml):
     raml("questions", "tiny", "--limit", "1", "--out", tmp_path / "run")
@@ -261,13 +272,19 @@ def test_a_second_writer_is_told_who_the_first_one_is(raml, run):
 
 
 def test_an_interrupt_says_how_to_go_on(run):
-    command = [sys.executable, "-m", "raml", "sample", "tiny", str(run), "--n", "400", "--batch-size", "2"]
+    # A shell that starts tests in the background makes them ignore Ctrl-C, and children inherit that.
+    prelude = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    command = make_command(("sample", "tiny", run, "--n", "400", "--batch-size", "2"), prelude)
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    while not (run / "trajectories.jsonl").exists():
-        assert process.poll() is None
-        time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    try:
+        while not (run / "trajectories.jsonl").exists():
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=120)
+    finally:
+        process.kill()
+        process.communicate()
     assert process.returncode == 130
     assert err.decode() == "Interrupted. What was finished is kept; run the same command again to go on.\n"
     assert out == b""
@@ -282,12 +299,6 @@ def test_trace_settings_out_of_range(raml, run):
     assert snapshot(run) == before
 
 
-def run_as(arguments, **options):
-    command = [sys.executable, "-m", "raml", *map(str, arguments)]
-    result = subprocess.run(command, capture_output=True, text=True, check=False, **options)
-    return result.returncode, result.stdout, result.stderr
-
-
 def test_a_read_only_folder(raml, tmp_path):
     """A file where the folder should be is refused by the kernel for root too."""
     (tmp_path / "file").write_text("")
@@ -297,12 +308,11 @@ def test_a_read_only_folder(raml, tmp_path):
         expect_error(raml("questions", "tiny", "--out", tmp_path / "locked" / "run"), "can't be written")
 
 
-def limit_file_size():
-    import resource
-    import signal
-
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
+SMALL_DISK = """
+import resource, signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
+"""
 
 
 def test_a_full_disk_leaves_whole_records_and_the_same_command_goes_on_later(raml, tmp_path):
@@ -310,7 +320,7 @@ def test_a_full_disk_leaves_whole_records_and_the_same_command_goes_on_later(ram
     run = tmp_path / "run"
     raml("questions", "tiny", "--limit", "2", "--out", run)
     sample = ("sample", "tiny", run, "--n", "2", "--batch-size", "1", "--max-new-tokens", "30", "--threads", "1")
-    expect_error(run_as(sample, preexec_fn=limit_file_size), "The disk is full")
+    expect_error(run_as(sample, SMALL_DISK), "The disk is full")
     kept = (run / "trajectories.jsonl").read_bytes()
     assert kept.endswith(b"\n")
     assert 1 <= len(Run(run).read_trajectories()) < 4
