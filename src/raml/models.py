@@ -166,10 +166,10 @@ def find_weight_files(name: str, source: Path) -> list[Path]:
         raise ModelError(f"{name} is no model folder: it has no config.json.")
     if (source / "adapter_config.json").is_file():
         raise ModelError(f"{name} is an adapter (adapter_config.json), no whole model. Merge it into its base first.")
+    if (source / SINGLE).is_file():
+        return [source / SINGLE]  # what transformers takes first, whatever an index beside it says
     if (source / INDEX).is_file():
         return _list_shards(name, source)
-    if (source / SINGLE).is_file():
-        return [source / SINGLE]
     pickled = sorted(p.name for p in source.iterdir() if p.suffix in PICKLE_SUFFIXES)
     if pickled:
         raise ModelError(

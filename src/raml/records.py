@@ -219,7 +219,7 @@ class Manifest:
     """What a run folder holds and how it came about; written last by each stage."""
 
     stages: tuple[StageManifest, ...]
-    """In the order in which they finished; a stage that was run again and had nothing to do is not listed again."""
+    """In the order in which they finished; an execution that changed no file of an earlier one is not listed again."""
     schema_version: int = SCHEMA_VERSION
 
     def find_last(self, stage: str) -> StageManifest | None:

@@ -151,6 +151,61 @@ def test_the_order_of_imported_rows_and_a_second_file_make_no_duplicates(raml, t
     assert (question.source, question.meta) == ("one.jsonl", {})
 
 
+def test_a_writer_that_is_gone_does_not_stop_the_others(raml, run, tmp_path):
+    folder = shutil.copytree(find_source("tiny"), tmp_path / "model")
+    raml("sample", folder, run, *SAMPLE)
+    raml("sample", "tiny-base", run, *SAMPLE)
+    shutil.rmtree(folder)
+    code, out, _ = raml("trace", run)
+    assert code == 0
+    assert "There is no model file or folder" in out
+    assert {t.model.name for t in Run(run).read_traces()} == {"tiny-base"}
+
+
+def test_the_manifest_lists_what_changed_files_and_no_repetition(raml, run):
+    raml("sample", "tiny", run, *SAMPLE)
+    raml("sample", "tiny", run, *SAMPLE)
+    raml("sample", "tiny-base", run, *SAMPLE)
+    raml("trace", run)
+    raml("trace", run)
+    raml("trace", run, "--alpha", "0.5")
+    stages = Run(run).read_manifest().stages
+    assert [stage.stage for stage in stages] == ["questions", "sample", "sample", "trace", "trace"]
+    described = {entry.path: entry for stage in stages for entry in stage.outputs}
+    for name, entry in described.items():
+        assert Run(run).describe_file(run / name).sha256 == entry.sha256, name
+
+
+def test_the_page_prefers_the_finest_traces(raml, run):
+    raml("sample", "tiny", run, *SAMPLE)
+    raml("trace", run)
+    raml("trace", run, "--every", "sentence")
+    chosen = choose_traces(Run(run).read_trajectories(), Run(run).read_traces())
+    assert {trace.settings.every for trace in chosen} == {1}
+
+
+def test_imported_questions_come_after_those_that_are_there(raml, run, tmp_path):
+    before = [q.id for q in Run(run).read_questions()]
+    file = tmp_path / "mine.jsonl"
+    file.write_text('{"question": "What is 2 + 3?", "answer": "5", "trajectory": "\\\\boxed{5}"}\n')
+    assert raml("import", "plain", file, run, "--model", "tiny")[0] == 0
+    assert [q.id for q in Run(run).read_questions()][:-1] == before
+
+
+def test_the_same_text_with_and_without_a_think_mark_makes_two_trajectories(raml, tmp_path):
+    template = tmp_path / "open.jinja"
+    template.write_text("{% for m in messages %}{{ m.content }}{% endfor %}{{ '<think>\n' }}")
+    text = "2+3=5\n</think>\n\\boxed{5}"
+    rows = [{"question": "Calculate 2+3.", "answer": "5", "trajectory": t} for t in ("<think>\n" + text, text)]
+    file = tmp_path / "mine.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    raml("import", "plain", file, tmp_path / "run", "--model", "tiny", "--chat-template", template)
+    trajectories = Run(tmp_path / "run").read_trajectories()
+    assert len({t.id for t in trajectories}) == 2
+    assert len({t.token_ids for t in trajectories}) == 1
+    assert raml("report", tmp_path / "run")[0] == 0
+
+
 def test_other_weights_under_the_writers_name_are_refused(raml, run, tmp_path):
     folder = shutil.copytree(find_source("tiny"), tmp_path / "model")
     raml("sample", folder, run, *SAMPLE)

@@ -271,6 +271,24 @@ def test_a_second_writer_is_told_who_the_first_one_is(raml, run):
     assert raml("sample", "tiny", run, "--n", "1", "--max-new-tokens", "5")[0] == 0
 
 
+@pytest.mark.parametrize("fault", ["OSError(38, 'no locks here')", "BlockingIOError(11, 'held')"])
+def test_a_file_system_without_locks_works_and_a_held_lock_leaves_nothing(tmp_path, fault):
+    prelude = f"import fcntl\ndef flock(*_):\n    raise {fault}\nfcntl.flock = flock"
+    result = run_as(("questions", "tiny", "--limit", "1", "--out", tmp_path / "run"), prelude)
+    if "held" in fault:
+        expect_error(result, "is being written by process")
+        assert not (tmp_path / "run").exists()
+    else:
+        assert result[0] == 0
+
+
+def test_a_disk_without_a_byte_left_is_one_line_and_leaves_nothing(tmp_path):
+    full = SMALL_DISK.replace("3000", "0")
+    result = run_as(("questions", "tiny", "--limit", "1", "--out", tmp_path / "run"), full)
+    expect_error(result, "The disk is full")
+    assert not (tmp_path / "run").exists()
+
+
 def test_an_interrupt_says_how_to_go_on(run):
     # A shell that starts tests in the background makes them ignore Ctrl-C, and children inherit that.
     prelude = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
@@ -296,6 +314,7 @@ def test_trace_settings_out_of_range(raml, run):
     before = snapshot(run)
     expect_error(raml("trace", run, "--alpha", "0"), "--alpha is 0")
     expect_error(raml("trace", run, "--limit", "0"), "--limit is 0")
+    expect_error(raml("trace", run, "--every", "0"), "--every is 0")
     assert snapshot(run) == before
 
 

@@ -34,6 +34,21 @@ def test_a_folder_is_the_same_model_under_another_name(tiny, tmp_path):
     assert loaded.identity.key() == tiny.identity.key()
 
 
+def test_shards_are_the_same_model_and_a_single_file_goes_before_them(tiny, tmp_path):
+    folder = shutil.copytree(find_source("tiny"), tmp_path / "sharded")
+    (folder / "model.safetensors").unlink()
+    tiny.model.save_pretrained(folder, max_shard_size="1MB")
+    shards = sorted(folder.glob("model-*.safetensors"))
+    assert len(shards) > 1
+    loaded = load_model(str(folder), device="cpu")
+    ids = torch.arange(3, 20)[None]
+    assert torch.equal(loaded.model(input_ids=ids).logits, tiny.model(input_ids=ids).logits)
+    shutil.copy(find_source("tiny-base") / "model.safetensors", folder)
+    single = load_model(str(folder), device="cpu")
+    assert single.identity.weights_sha256 == load_model("tiny-base", device="cpu").identity.weights_sha256
+    assert not torch.equal(single.model(input_ids=ids).logits, tiny.model(input_ids=ids).logits)
+
+
 def test_another_configuration_or_tokenizer_is_another_identity(tiny, tmp_path):
     keys = {tiny.identity.key()}
     for i, (file, old, new) in enumerate(

@@ -56,7 +56,10 @@ def _limit_memory() -> None:
 
 
 def _die_with_parent() -> None:
-    """Ask Linux to end this process with the one that started it, even in the middle of an endless computation."""
+    """Ask Linux to end this process with the thread that started it, even in the middle of an endless computation.
+
+    (A process that only lost that thread starts a new worker with its next question.)
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 

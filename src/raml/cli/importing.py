@@ -54,8 +54,9 @@ def import_file(
     with lock_run(run):
         # What the run knows already stays as it is; `write_questions` refuses another question under the same id.
         known = folder.read_questions() if folder.questions_path.is_file() else []
-        questions = {row.question.id: row.question for row in rows} | {question.id: question for question in known}
+        questions = {question.id: question for question in known}
         for row in rows:
+            questions.setdefault(row.question.id, row.question)
             if (questions[row.question.id].prompt, questions[row.question.id].answer) != row.question_text:
                 raise DataError(f"{row.place}: question id {row.question.id!r} belongs to another question of {run}.")
         there = folder.read_trajectories()

@@ -50,7 +50,8 @@ def report(run: Path, *, out: Path | None = None, title: str | None = None, limi
 def choose_traces(trajectories: Sequence[Trajectory], traces: Sequence[Trace]) -> list[Trace]:
     """Choose at most one trace a trajectory, all of the settings that most trajectories have.
 
-    Where settings tie, the gold answer's come first; where several models scored a trajectory, its writer does.
+    Where settings tie, the gold answer's come first, then the finest; where several models scored a trajectory, its
+    writer does.
     """
     by_settings: dict[TraceSettings, list[Trace]] = {}
     for trace in traces:
@@ -58,8 +59,10 @@ def choose_traces(trajectories: Sequence[Trajectory], traces: Sequence[Trace]) -
     if not by_settings:
         return []
 
-    def rank(settings: TraceSettings) -> tuple[int, bool]:
-        return len({trace.trajectory_id for trace in by_settings[settings]}), settings.target == "gold"
+    def rank(settings: TraceSettings) -> tuple[int, bool, int]:
+        group = by_settings[settings]
+        n_prefixes = sum(len(trace.prefix_lens) for trace in group)
+        return len({trace.trajectory_id for trace in group}), settings.target == "gold", n_prefixes
 
     writers = {trajectory.id: trajectory.model.key() for trajectory in trajectories}
     chosen: dict[str, Trace] = {}

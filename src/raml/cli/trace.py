@@ -53,6 +53,8 @@ def trace(
         raise DataError(f"--alpha is {alpha}; it must be above 0 and at most 1.")
     if limit is not None and limit < 1:
         raise DataError(f"--limit is {limit}; it must be at least 1.")
+    if isinstance(settings.every, int) and settings.every < 1:
+        raise DataError(f"--every is {settings.every}; it must be at least 1, or sentence.")
     folder = Run(run)
     questions = folder.read_questions()
     trajectories = folder.read_trajectories()[:limit]
@@ -62,13 +64,20 @@ def trace(
     clock = StageClock(folder, "trace", config)
     work = _Work()
     with lock_run(run):
-        for loaded, own in _load_scorers(model, trajectories, options):
+        for name, own, as_written in _list_scorers(model, trajectories, options):
+            try:
+                loaded = load(name, as_written)
+                if model is None:
+                    _check_weights(loaded, own)
+            except ModelError as error:  # the other writers go on
+                work.errors += [(trajectory.id, error) for trajectory in own]
+                continue
             _trace_with(loaded, folder, questions, own, settings, work)
-        all_traces = folder.read_traces()
-        traces = [t for t in all_traces if t.id in work.wanted]
-        if not traces:
+        if not any(t.id in work.wanted for t in folder.read_traces()):
             raise work.errors[0][1]
         folder.close_traces()
+        all_traces = folder.read_traces()
+        traces = [t for t in all_traces if t.id in work.wanted]
         files = _draw(folder, questions, trajectories, traces, alpha)
         outputs: dict[Path, int | None] = {folder.traces_path: len(all_traces), **dict.fromkeys(files)}
         clock.finish(
@@ -144,17 +153,17 @@ def _draw(
     return save_figure(figure, folder.figures_path / name)
 
 
-def _load_scorers(
+def _list_scorers(
     model: str | None, trajectories: Sequence[Trajectory], options: LoadOptions | None
-) -> Iterator[tuple[LoadedModel, Sequence[Trajectory]]]:
-    """Load the models that score, one after the other, each with the trajectories that are its to score.
+) -> Iterator[tuple[str, Sequence[Trajectory], LoadOptions]]:
+    """List the models that score, each with the trajectories that are its to score and how to load it.
 
     Without a model named, these are the writers, with the revision and arithmetic they had unless the options differ.
     """
-    if model is not None:
-        yield load(model, options), trajectories
-        return
     options = options or LoadOptions()
+    if model is not None:
+        yield model, trajectories, options
+        return
     writers = dict.fromkeys((t.model.name, t.model.revision, t.model.dtype) for t in trajectories)
     for name, revision, dtype in writers:
         own = [t for t in trajectories if (t.model.name, t.model.revision, t.model.dtype) == (name, revision, dtype)]
@@ -163,9 +172,7 @@ def _load_scorers(
             dtype=dtype if options.dtype == "auto" else options.dtype,
             revision=revision if options.revision is None else options.revision,
         )
-        loaded = load(name, as_written)
-        _check_weights(loaded, own)
-        yield loaded, own
+        yield name, own, as_written
 
 
 def _check_weights(loaded: LoadedModel, trajectories: Sequence[Trajectory]) -> None:

@@ -60,7 +60,7 @@ def trace_trajectory(
     except torch.OutOfMemoryError as error:
         raise ModelError(f"Trajectory {trajectory.id}: out of memory at {len(tokens)} tokens.") from error
     if not nll.isfinite().all():
-        bad = int((~nll.isfinite()).any(dim=1).nonzero()[0, 0])
+        bad = int(prefix_lens[(~nll.isfinite()).any(dim=1).nonzero()[0, 0]])
         raise NumericsError(f"Trajectory {trajectory.id}: the loss after prefix {bad} is NaN or infinite.")
     return Trace(
         id=key_trace(loaded.identity, trajectory, gold, settings),

@@ -32,6 +32,7 @@ def make_imported(
         occurrence: How many times the same text came before it; tells equal responses apart.
     """
     prompt = prompt or PromptSettings()
+    given = text
     rendered = render_prompt(loaded.tokenizer, question.prompt, prompt)
     if rendered.rstrip().endswith(THINK_OPEN) and text.lstrip().startswith(THINK_OPEN):
         text = text.lstrip().removeprefix(THINK_OPEN).removeprefix("\n")
@@ -39,7 +40,7 @@ def make_imported(
     decoded, ends = decode_tokens(loaded.tokenizer, token_ids)
     answer, correct, error = grade_response(decoded, question.answer)
     return Trajectory(
-        id=hash_key("import", loaded.identity.key(), prompt_ids, question.id, question.answer, text, occurrence),
+        id=hash_key("import", loaded.identity.key(), prompt_ids, question.id, question.answer, given, occurrence),
         question_id=question.id,
         repeat=repeat,
         model=loaded.identity,

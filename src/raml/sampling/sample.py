@@ -50,18 +50,18 @@ def plan_samples(
     """List the responses to make, n per question, each with the id its trajectory will have.
 
     The settings are those of `resolve_sampling`. The id hashes all that decides the response and its grade: settings,
-    weights, the prompt's ids (question, instruction, chat template), gold answer and repeat index.
+    weights, the prompt's ids (question, instruction, chat template), end marks, gold answer and repeat index.
 
     Raises:
         DataError: n or a setting is out of range.
         ModelError: a prompt and max_new_tokens do not fit the model's context together.
     """
     _check_settings(n, settings)
-    units = []
+    units, stops = [], _find_stop_ids(loaded)
     for question in questions:
         ids = build_prompt(loaded.tokenizer, question.prompt, prompt)
         _check_length(loaded, question.id, ids, settings)
-        parts = ("sample", loaded.identity.key(), prompt, settings, ids, question.id, question.answer)
+        parts = ("sample", loaded.identity.key(), prompt, settings, ids, stops, question.id, question.answer)
         units += [SampleUnit(hash_key(*parts, repeat), question, repeat, ids) for repeat in range(n)]
     return units
 

@@ -30,19 +30,21 @@ def lock_run(path: Path) -> Iterator[None]:
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             owner = os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
             raise RunError(
                 f"{path} is being written by process {owner}. Wait for it, or use another folder."
             ) from error
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, f"{os.getpid()}\n".encode())
-        try:
-            yield
-        except BaseException:
-            if is_new and [entry.name for entry in path.iterdir()] == [".lock"]:
-                (path / ".lock").unlink()
-                path.rmdir()  # a command that failed before it wrote anything leaves nothing
-            raise
+        except OSError:
+            pass  # a file system without locks: as on Windows
+        with contextlib.suppress(OSError):  # only names the owner; the lock holds without it
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, f"{os.getpid()}\n".encode())
+        yield
+    except BaseException:
+        if is_new and [entry.name for entry in path.iterdir()] == [".lock"]:
+            (path / ".lock").unlink()
+            path.rmdir()  # a command that failed before it wrote anything leaves nothing
+        raise
     finally:
         os.close(descriptor)

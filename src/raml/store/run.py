@@ -68,7 +68,9 @@ class Run:
         if self.trajectories_path.is_file():
             answered = {trajectory.question_id for trajectory in self.read_trajectories()}
             new = {question.id: question for question in questions}
-            for old in self.read_questions():
+            if not self.questions_path.is_file() and not answered <= new.keys():
+                raise RunError(f"{self.path} holds trajectories of other questions. Choose another folder.")
+            for old in self.read_questions() if self.questions_path.is_file() else ():
                 kept = new.get(old.id)
                 if old.id in answered and (kept is None or (kept.prompt, kept.answer) != (old.prompt, old.answer)):
                     raise RunError(
@@ -120,8 +122,8 @@ class Run:
             outputs=tuple(self.describe_file(path, rows) for path, rows in outputs.items()),
         )
         stages = self.read_manifest().stages
-        if stage.n_new == 0 and any(done.stage == stage.stage for done in stages):
-            return  # a repetition that had nothing to do must not displace what was done
+        if any(_is_repetition(described, done) for done in stages):
+            return
         stages = (*stages, described)
         content = msgspec.json.format(msgspec.json.encode(Manifest(stages=stages)), indent=2)
         write_atomically(self.manifest_path, content + b"\n")
@@ -132,3 +134,14 @@ class Run:
         name = path.resolve().relative_to(self.path.resolve()).as_posix() if inside else str(path)
         with path.open("rb") as file:
             return FileEntry(name, hashlib.file_digest(file, "sha256").hexdigest(), rows)
+
+
+def _is_repetition(stage: StageManifest, done: StageManifest) -> bool:
+    """Whether an execution repeated an earlier one: the same settings, model and files."""
+    return (stage.stage, stage.config, stage.model, stage.inputs, stage.outputs) == (
+        done.stage,
+        done.config,
+        done.model,
+        done.inputs,
+        done.outputs,
+    )
