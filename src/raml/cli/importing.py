@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
 from raml.cli.options import LoadOptions, load
 from raml.cli.stage import StageClock, say, show_progress
 from raml.errors import DataError
-from raml.interchange import read_plain
-from raml.records import PromptSettings
+from raml.interchange import PlainTrajectory, read_plain
+from raml.records import PromptSettings, Trajectory
 from raml.store import Journal, Run, lock_run
+
+if TYPE_CHECKING:
+    from raml.models import LoadedModel
 
 ROOM_FOR_PROBE = 32
 """Tokens that must be left in the context after a trajectory, for bridge and answer."""
@@ -43,9 +47,6 @@ def import_file(
     model
         Whose tokenizer splits the text and whose chat template makes the prompts; `raml trace` scores with it.
     """
-    from raml.probes import check_fit
-    from raml.sampling import make_imported
-
     prompt = prompt or PromptSettings()
     rows = read_plain(file)
     loaded = load(model, options)
@@ -60,23 +61,7 @@ def import_file(
             if (questions[row.question.id].prompt, questions[row.question.id].answer) != row.question_text:
                 raise DataError(f"{row.place}: question id {row.question.id!r} belongs to another question of {run}.")
         there = folder.read_trajectories()
-        done = {trajectory.id for trajectory in there}
-        repeats = Counter(trajectory.question_id for trajectory in there)
-        seen = Counter[tuple[str, str]]()
-        new = []
-        with show_progress("importing", len(rows)) as bar:
-            for row in rows:
-                occurrence = seen[row.question.id, row.text]
-                seen[row.question.id, row.text] += 1
-                made = make_imported(
-                    loaded, row.question, row.text, repeats[row.question.id], prompt, occurrence=occurrence
-                )
-                bar.advance()
-                if made.id in done:
-                    continue
-                check_fit(loaded, made, len(made.token_ids) + ROOM_FOR_PROBE, place=row.place)
-                repeats[row.question.id] += 1
-                new.append(made)
+        new = _make_new(loaded, rows, there, prompt)
         folder.write_questions(list(questions.values()))
         with Journal(folder.trajectories_path) as journal:
             journal.append(new)
@@ -92,3 +77,27 @@ def import_file(
     say(f"Wrote {len(new)} trajectories ({len(rows) - len(new)} were there) to {folder.trajectories_path}")
     say(f"{sum(t.correct is True for t in new)} of {len(new)} new ones right")
     say(f"Next: raml trace {run}")
+
+
+def _make_new(
+    loaded: LoadedModel, rows: Sequence[PlainTrajectory], there: Sequence[Trajectory], prompt: PromptSettings
+) -> list[Trajectory]:
+    """Turn the rows that the run does not hold yet into trajectories; repeats go on from those that are there."""
+    from raml.probes import check_fit
+    from raml.sampling import make_imported
+
+    done = {trajectory.id for trajectory in there}
+    repeats = Counter(trajectory.question_id for trajectory in there)
+    seen = Counter[tuple[str, str]]()
+    new = []
+    with show_progress("importing", len(rows)) as bar:
+        for row in rows:
+            key, repeat = (row.question.id, row.text), repeats[row.question.id]
+            made = make_imported(loaded, row.question, row.text, repeat, prompt, occurrence=seen[key])
+            seen[key] += 1
+            bar.advance()
+            if made.id not in done:
+                check_fit(loaded, made, len(made.token_ids) + ROOM_FOR_PROBE, place=row.place)
+                repeats[row.question.id] += 1
+                new.append(made)
+    return new
