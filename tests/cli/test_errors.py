@@ -294,8 +294,10 @@ def test_an_interrupt_says_how_to_go_on(run):
     prelude = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
     command = make_command(("sample", "tiny", run, "--n", "400", "--batch-size", "2"), prelude)
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    journal = run / "trajectories.jsonl"
     try:
-        while not (run / "trajectories.jsonl").exists():
+        # A third line is there once the second batch is being written: the first one is safe then.
+        while not journal.exists() or journal.read_bytes().count(b"\n") < 3:
             assert process.poll() is None
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
