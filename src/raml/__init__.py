@@ -22,13 +22,15 @@ if TYPE_CHECKING:
     from raml.errors import DataError, MissingExtra, ModelError, NumericsError, RamlError, RunError, UndecidedError
     from raml.figures import plot_traces, save_figure, smooth_ema
     from raml.models import LoadedModel, load_model
-    from raml.probes import trace_trajectory
+    from raml.probes import read_out_trajectory, trace_trajectory
     from raml.questions import read_question_file
     from raml.records import (
         Manifest,
         ModelIdentity,
         PromptSettings,
         Question,
+        Readout,
+        ReadoutSettings,
         SamplingSettings,
         Trace,
         TraceSettings,
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
     )
     from raml.report import build_report
     from raml.sampling import make_imported, sample_trajectories
-    from raml.scoring import answer_nll_by_definition, answer_nll_in_one_pass, find_obstacle
+    from raml.scoring import Job, answer_nll_by_definition, answer_nll_in_one_pass, find_obstacle, score_in_one_pass
     from raml.store import Run
 
 __version__ = version("raml")
@@ -47,18 +49,22 @@ _ROOMS = {
     "raml.errors": "DataError ModelError MissingExtra NumericsError RamlError RunError UndecidedError",
     "raml.figures": "plot_traces save_figure smooth_ema",
     "raml.models": "LoadedModel load_model",
-    "raml.probes": "trace_trajectory",
+    "raml.probes": "read_out_trajectory trace_trajectory",
     "raml.questions": "read_question_file",
-    "raml.records": "Manifest ModelIdentity PromptSettings Question SamplingSettings Trace TraceSettings Trajectory",
+    "raml.records": (
+        "Manifest ModelIdentity PromptSettings Question Readout ReadoutSettings SamplingSettings Trace TraceSettings "
+        "Trajectory"
+    ),
     "raml.report": "build_report",
     "raml.sampling": "make_imported sample_trajectories",
-    "raml.scoring": "answer_nll_by_definition answer_nll_in_one_pass find_obstacle",
+    "raml.scoring": "Job answer_nll_by_definition answer_nll_in_one_pass find_obstacle score_in_one_pass",
     "raml.store": "Run",
 }
 _HOMES = {name: room for room, names in _ROOMS.items() for name in names.split()}
 
 __all__ = [
     "DataError",
+    "Job",
     "LoadedModel",
     "Manifest",
     "MissingExtra",
@@ -68,6 +74,8 @@ __all__ = [
     "PromptSettings",
     "Question",
     "RamlError",
+    "Readout",
+    "ReadoutSettings",
     "Run",
     "RunError",
     "SamplingSettings",
@@ -84,10 +92,12 @@ __all__ = [
     "load_model",
     "make_imported",
     "plot_traces",
+    "read_out_trajectory",
     "read_question_file",
     "same_answer",
     "sample_trajectories",
     "save_figure",
+    "score_in_one_pass",
     "smooth_ema",
     "trace_trajectory",
 ]

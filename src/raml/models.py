@@ -66,6 +66,21 @@ class LoadedModel:
         """Most tokens that prompt and response may have together; None where the architecture sets no limit."""
         return getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
 
+    @property
+    def stop_ids(self) -> list[int]:
+        """Tokens that end a response: the generation configuration's, else the tokenizer's.
+
+        Raises:
+            ModelError: the model names none.
+        """
+        config = self.model.generation_config
+        configured = config.eos_token_id if config is not None else None
+        if configured is None:
+            configured = self.tokenizer.eos_token_id
+        if configured is None:
+            raise ModelError(f"{self.identity.name} names no end-of-sequence token, so its responses would never end.")
+        return [configured] if isinstance(configured, int) else [int(token) for token in configured]
+
 
 def load_model(
     name: str,

@@ -11,7 +11,8 @@ import pytest
 
 from raml.store import Run
 
-SAMPLE = ("--n", "3", "--batch-size", "2", "--temperature", "1", "--max-new-tokens", "120", "--threads", "1")
+SAMPLE = ("--n", "3", "--batch-size", "4", "--temperature", "1", "--max-new-tokens", "120", "--threads", "1")
+TRACE = ("--readout", "--threads", "1")
 
 
 def start(*arguments):
@@ -49,22 +50,22 @@ def check_stage(reference, folder, stage, journal, kills, arguments):
     assert n_kills > 0, "the stage was always faster than the kill"
     n_before = len(Run(folder).read_trajectories() if stage == "sample" else Run(folder).read_traces())
     finish(stage, *arguments)
-    for name in ("questions.jsonl", "trajectories.jsonl", "traces.parquet"):
+    for name in ("questions.jsonl", "trajectories.jsonl", "traces.parquet", "readouts.parquet"):
         if (reference / name).exists():
             assert (folder / name).read_bytes() == (reference / name).read_bytes(), name
     done = Run(folder).read_manifest().find_last(stage)
     assert done.n_new == done.n_units - n_before
-    assert not (folder / "traces.journal.jsonl").exists()
+    assert not list(folder.glob("*.journal.jsonl"))
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     run = tmp_path_factory.mktemp("undisturbed") / "run"
-    finish("questions", "tiny", "--limit", "4", "--out", run)
+    finish("questions", "tiny", "--limit", "12", "--out", run)
     finish("sample", "tiny", run, *SAMPLE)
     sampled = run.with_name("sampled")
     shutil.copytree(run, sampled)
-    finish("trace", run, "--threads", "1")
+    finish("trace", run, *TRACE)
     return sampled, run
 
 
@@ -82,7 +83,7 @@ def test_tracing_killed_and_run_again_gives_the_same_bytes(undisturbed, tmp_path
     folder = tmp_path / "run"
     shutil.copytree(sampled, folder)
     kills = [(1, 0.0), (4, 0.01), (8, 0.0)]
-    check_stage(traced, folder, "trace", folder / "traces.journal.jsonl", kills, (folder, "--threads", "1"))
+    check_stage(traced, folder, "trace", folder / "traces.journal.jsonl", kills, (folder, *TRACE))
 
 
 @pytest.mark.slow
@@ -98,14 +99,14 @@ def test_twenty_kills_at_random_moments_change_nothing(undisturbed, tmp_path, st
             (folder / "trajectories.jsonl").unlink()
             journal, arguments = folder / "trajectories.jsonl", ("tiny", folder, *SAMPLE)
         else:
-            journal, arguments = folder / "traces.journal.jsonl", (folder, "--threads", "1")
+            journal, arguments = folder / "traces.journal.jsonl", (folder, *TRACE)
         for _ in range(5):
             # A few records further than it is, and a moment later: in the work, in a write, or between two of them.
             n_lines = count_lines(journal) + generator.randrange(4)
             n_kills += kill_when(start(stage, *arguments), journal, n_lines, generator.random() * 0.1)
         finish(stage, *arguments)
         reference = sampled if stage == "sample" else traced
-        for name in ("trajectories.jsonl", "traces.parquet"):
+        for name in ("trajectories.jsonl", "traces.parquet", "readouts.parquet"):
             if (reference / name).exists():
                 assert (folder / name).read_bytes() == (reference / name).read_bytes()
     assert n_kills >= 10, "most kills must hit a running process"

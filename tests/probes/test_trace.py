@@ -7,7 +7,7 @@ import transformers
 
 from raml.errors import DataError, ModelError, NumericsError
 from raml.models import load_model
-from raml.probes import key_trace, stream_traces, trace_trajectory
+from raml.probes import key_trace, stream_probes, trace_trajectory
 from raml.prompts import decode_tokens
 from raml.records import Question, TraceSettings
 from raml.sampling import make_imported
@@ -98,10 +98,10 @@ def test_an_empty_bridge_is_refused(tiny, right):
 
 def test_a_trajectory_longer_than_the_context_is_left_out_and_the_others_go_on(tiny, right):
     long = replace(right, id="long", token_ids=right.token_ids * 40, reasoning_len=1000)
-    results = dict(stream_traces(tiny, [long, right], {"q": QUESTION}))
+    refused, scored = (outcome for batch in stream_probes(tiny, [long, right], {"q": QUESTION}) for outcome in batch)
     with pytest.raises(ModelError, match=r"Trajectory long: .* tokens with its prompt; tiny accepts 1024"):
-        raise results[long]
-    assert results[right].trajectory_id == right.id
+        raise refused.errors[0]
+    assert scored.traces[0].trajectory_id == right.id
 
 
 def test_bridge_and_answer_count_towards_the_context(tiny, right):
@@ -124,14 +124,15 @@ def test_ids_of_another_tokenizer_are_refused(tiny, right):
 
 def test_a_trajectory_of_an_unknown_question_is_refused(tiny, right):
     with pytest.raises(DataError, match="answers question q, which is not here"):
-        next(stream_traces(tiny, [right], {}))
+        next(stream_probes(tiny, [right], {}))
 
 
 def test_an_error_of_one_trajectory_does_not_stop_the_others(tiny, right):
     silent = replace(right, id="silent", answer=None)
-    results = list(stream_traces(tiny, [silent, right], {"q": QUESTION}, TraceSettings(target="own")))
-    assert isinstance(results[0][1], DataError)
-    assert results[1][1].trajectory_id == right.id
+    batches = stream_probes(tiny, [silent, right], {"q": QUESTION}, TraceSettings(target="own"))
+    refused, scored = (outcome for batch in batches for outcome in batch)
+    assert isinstance(refused.errors[0], DataError)
+    assert scored.traces[0].trajectory_id == right.id
 
 
 def test_a_model_that_gives_nan_is_an_error_that_names_trajectory_and_prefix(right):

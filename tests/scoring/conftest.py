@@ -3,6 +3,7 @@
 import pytest
 import torch
 import transformers as tr
+from transformers.masking_utils import AttentionMaskInterface, eager_mask
 
 VOCABULARY = 160
 WINDOW = 12
@@ -56,7 +57,8 @@ CONFIGS = {
         **SIZES, sliding_window=WINDOW, num_local_experts=4, num_experts_per_tok=2
     ),
     "doge-own-mask": lambda: tr.DogeConfig(**SIZES, sliding_window=WINDOW),
-    "granite-scaled-logits": lambda: tr.GraniteConfig(**SIZES, logits_scaling=4.0),
+    "granite": lambda: tr.GraniteConfig(**SIZES, logits_scaling=1.5),
+    "cohere": lambda: tr.CohereConfig(**SIZES, logit_scale=0.5),
     "llama-dynamic-rope": lambda: tr.LlamaConfig(
         **SIZES, rope_parameters={"rope_type": "dynamic", "factor": 2.0, "rope_theta": 1e4}
     ),
@@ -66,11 +68,31 @@ CONFIGS = {
 }
 
 
-def build_model(name):
+def attend_in_float64(module, query, key, value, attention_mask, scaling=None, softcap=None, s_aux=None, **_):
+    """Plain attention in the arithmetic of its arguments, soft-capping and sinks included."""
+    key, value = (part.repeat_interleave(query.shape[1] // key.shape[1], dim=1) for part in (key, value))
+    scores = query @ key.transpose(2, 3) * (query.shape[-1] ** -0.5 if scaling is None else scaling)
+    if softcap is not None:
+        scores = (scores / softcap).tanh() * softcap
+    if attention_mask is not None:
+        scores = scores + attention_mask
+    if s_aux is not None:
+        scores = torch.cat([scores, s_aux.view(1, -1, 1, 1).expand(*scores.shape[:3], 1)], dim=-1)
+    weights = scores.softmax(dim=-1)[..., : key.shape[2]]
+    return (weights @ value).transpose(1, 2).contiguous(), None
+
+
+tr.AttentionInterface.register("float64_eager", attend_in_float64)
+AttentionMaskInterface.register("float64_eager", eager_mask)
+
+
+def build_model(name, **changes):
     torch.manual_seed(0)
+    config = CONFIGS[name]()
+    config.update(changes)
     # Eager attention is the definition of soft-capping.
     attention = "eager" if name == "gemma2" else None
-    return tr.AutoModelForCausalLM.from_config(CONFIGS[name](), attn_implementation=attention).float().eval()
+    return tr.AutoModelForCausalLM.from_config(config, attn_implementation=attention).float().eval()
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raml.errors import DataError, ModelError
-from raml.scoring import answer_nll_by_definition, answer_nll_in_one_pass
-from raml.scoring.attention import NAME, sharing_prefix
+from raml.scoring import Job, answer_nll_by_definition, answer_nll_in_one_pass, engine, score_in_one_pass
+from raml.scoring.attention import NAME, Pass, sharing_prefix
 from tests.scoring.conftest import WINDOW, build_model, draw_ids
 
 SERVED = [
@@ -25,6 +25,8 @@ SERVED = [
     "gpt-neox",
     "gpt-oss",
     "deepseek-v3",
+    "granite",
+    "cohere",
 ]
 
 
@@ -41,38 +43,124 @@ def test_one_pass_equals_the_definition_on_every_architecture(models, name):
     # The curve must move, or any constant would pass.
     assert expected.std() > 0.5
     scored = answer_nll_in_one_pass(models(name), *parts, chunk_tokens=50)
-    torch.testing.assert_close(scored, expected, rtol=0, atol=1e-4)
+    torch.testing.assert_close(scored, expected, rtol=0, atol=2e-5)
 
 
-@settings(max_examples=25)
+@pytest.mark.parametrize("name", SERVED)
+def test_float64_agrees_to_ten_digits_on_every_architecture(name):
+    """Both in float64 throughout: transformers' eager attention takes some soft-maxes in float32 (Gemma 2).
+
+    DeepSeek's choice of experts runs in float32 whatever the model, so its layers are dense here.
+    """
+    model = build_model(name, **({"first_k_dense_replace": 3} if name == "deepseek-v3" else {})).double()
+    if hasattr(model, "set_experts_implementation"):
+        model.set_experts_implementation("eager")  # grouped products refuse float64
+    model.set_attn_implementation("float64_eager")
+    parts = draw_parts()
+    expected = answer_nll_by_definition(model, *parts)
+    assert expected.dtype == torch.float64
+    torch.testing.assert_close(answer_nll_in_one_pass(model, *parts, chunk_tokens=50), expected, rtol=0, atol=1e-10)
+
+
+@settings(max_examples=40)
 @given(
-    name=st.sampled_from(["llama", "gemma3", "mistral-sliding", "gpt2"]),
+    name=st.sampled_from(["llama", "gemma2", "gemma3", "mistral-sliding", "gpt2", "gpt-oss"]),
     prompt=st.integers(1, 2 * WINDOW),
     trajectory=st.integers(0, 3 * WINDOW),
     bridge=st.integers(1, WINDOW + 2),
     answer=st.integers(1, 4),
+    step=st.integers(1, 2 * WINDOW),
     chunk_tokens=st.integers(1, 80),
 )
-def test_one_pass_equals_the_definition_at_any_lengths(models, name, prompt, trajectory, bridge, answer, chunk_tokens):
-    parts = draw_parts(prompt, trajectory, bridge, answer)
-    scored = answer_nll_in_one_pass(models(name), *parts, chunk_tokens=chunk_tokens)
-    assert scored.shape == (trajectory + 1, answer)
-    torch.testing.assert_close(scored, answer_nll_by_definition(models(name), *parts), rtol=0, atol=1e-4)
+def test_one_pass_equals_the_definition_at_any_lengths(
+    models, name, prompt, trajectory, bridge, answer, step, chunk_tokens
+):
+    *parts, _ = draw_parts(prompt, trajectory, bridge, answer)
+    lens = torch.arange(0, trajectory + 1, step)
+    scored = answer_nll_in_one_pass(models(name), *parts, lens, chunk_tokens=chunk_tokens)
+    assert scored.shape == (len(lens), answer)
+    torch.testing.assert_close(scored, answer_nll_by_definition(models(name), *parts, lens), rtol=0, atol=2e-5)
+
+
+@pytest.mark.parametrize("name", ["qwen2-sliding", "mistral-sliding", "gemma3"])
+@pytest.mark.parametrize("offset", [-1, 0, 1])
+def test_the_edge_of_a_window_is_exact(models, name, offset):
+    """Prompt, trajectory and branch end around the window's length, where a key more or less would show."""
+    for prompt, trajectory in ((WINDOW + offset, 5), (3, WINDOW - 3 + offset), (WINDOW, WINDOW + offset)):
+        parts = draw_parts(prompt, trajectory, bridge=2, answer=2)
+        expected = answer_nll_by_definition(models(name), *parts)
+        torch.testing.assert_close(answer_nll_in_one_pass(models(name), *parts), expected, rtol=0, atol=2e-5)
+
+
+def test_text_up_to_the_models_last_position_is_scored(models):
+    """GPT-2's positions are a table of 256 rows: 200 + 48 + 5 + 3 tokens fill it."""
+    parts = draw_parts(prompt=200, trajectory=48)
+    expected = answer_nll_by_definition(models("gpt2"), *parts)
+    torch.testing.assert_close(answer_nll_in_one_pass(models("gpt2"), *parts), expected, rtol=0, atol=2e-5)
+
+
+def make_job(parts, answers=None):
+    prompt, trajectory, bridge, answer, lens = (tuple(part.tolist()) for part in parts)
+    return Job(prompt, trajectory, bridge, (answer,) if answers is None else answers, lens)
+
+
+@pytest.mark.parametrize("name", ["llama", "gemma3", "gpt-oss"])
+@pytest.mark.parametrize("chunk_tokens", [40, 1000])
+def test_trajectories_in_one_pass_score_as_they_do_alone(models, name, chunk_tokens):
+    """Two share a prompt, one has another, one is empty."""
+    a, b, c = draw_parts(trajectory=30), draw_parts(trajectory=13), draw_parts(prompt=9, trajectory=21)
+    empty = (*c[:1], c[1][:0], *c[2:4], torch.tensor([0]))
+    b = (a[0], *b[1:])
+    results = score_in_one_pass(models(name), [make_job(p) for p in (a, b, c, empty)], chunk_tokens=chunk_tokens)
+    for parts, scores in zip((a, b, c, empty), results, strict=True):
+        expected = answer_nll_by_definition(models(name), *parts)
+        torch.testing.assert_close(scores.nll[0], expected, rtol=0, atol=2e-5)
+
+
+@pytest.mark.parametrize("name", ["qwen3", "mistral-sliding"])
+def test_candidate_answers_share_a_tree_and_score_as_they_do_alone(models, name):
+    """Equal, with a common beginning, one the beginning of another, and of one token."""
+    parts = draw_parts()
+    answers = ((5, 6, 7), (5, 6, 7), (5, 6, 9, 4), (5, 6), (8,))
+    job = make_job(parts, answers)
+    # Bridge of 5, then 5, 6 once, and 9 of the third; last tokens are never read.
+    assert len(job.branch.ids) == 5 + 2 + 1
+    scores = score_in_one_pass(models(name), [job], chunk_tokens=60)[0]
+    for answer, nll in zip(answers, scores.nll, strict=True):
+        expected = answer_nll_by_definition(models(name), *parts[:3], torch.tensor(answer), parts[4])
+        torch.testing.assert_close(nll, expected, rtol=0, atol=2e-5)
+
+
+def test_a_prompt_is_read_once_for_all_its_trajectories(models, monkeypatch):
+    rows = []
+    run = engine.run_chunk
+    monkeypatch.setattr(engine, "run_chunk", lambda *args: (rows.append(len(args[3])), run(*args))[1])
+    jobs = [make_job((draw_ids(50), draw_ids(8, seed), draw_ids(2), draw_ids(1), torch.tensor([8]))) for seed in (1, 2)]
+    score_in_one_pass(models("llama"), jobs)
+    assert sum(rows) == 50 + 2 * (8 + 2)
+    rows.clear()
+    state = Pass()
+    results = [score_in_one_pass(models("llama"), [job], state=state)[0] for job in jobs]
+    assert sum(rows) == 50 + 2 * (8 + 2)
+    for job, scores in zip(jobs, results, strict=True):
+        alone = score_in_one_pass(models("llama"), [job])[0]
+        torch.testing.assert_close(scores.nll[0], alone.nll[0], rtol=0, atol=2e-5)
+
+
+def test_a_pass_that_meets_another_prompt_forgets_the_first(models):
+    state = Pass()
+    for seed in (1, 2, 1):
+        parts = (draw_ids(20, seed), draw_ids(8), draw_ids(2), draw_ids(1), torch.arange(9))
+        scores = score_in_one_pass(models("llama"), [make_job(parts)], state=state)[0]
+        expected = answer_nll_by_definition(models("llama"), *parts)
+        torch.testing.assert_close(scores.nll[0], expected, rtol=0, atol=2e-5)
 
 
 def test_one_pass_equals_the_definition_on_the_embedded_model(tiny):
     prompt, trajectory = draw_ids(30, seed=1), draw_ids(120, seed=2)
     parts = (prompt, trajectory, draw_ids(6, seed=3), draw_ids(2, seed=4), torch.arange(121))
     expected = answer_nll_by_definition(tiny.model, *parts)
-    torch.testing.assert_close(answer_nll_in_one_pass(tiny.model, *parts), expected, rtol=0, atol=1e-4)
-
-
-def test_float64_agrees_to_ten_digits(models):
-    model = build_model("gpt2").double()
-    parts = draw_parts()
-    expected = answer_nll_by_definition(model, *parts)
-    assert expected.dtype == torch.float64
-    torch.testing.assert_close(answer_nll_in_one_pass(model, *parts), expected, rtol=0, atol=1e-10)
+    torch.testing.assert_close(answer_nll_in_one_pass(tiny.model, *parts), expected, rtol=0, atol=2e-5)
 
 
 def test_later_tokens_never_change_earlier_entries(models):
@@ -90,7 +178,7 @@ def test_rows_follow_the_order_of_the_prefix_lengths_given(models):
     lens = torch.tensor([30, 0, 17, 30])
     scored = answer_nll_in_one_pass(models("qwen3"), prompt, trajectory, bridge, answer, lens)
     expected = answer_nll_by_definition(models("qwen3"), prompt, trajectory, bridge, answer, lens)
-    torch.testing.assert_close(scored, expected, rtol=0, atol=1e-4)
+    torch.testing.assert_close(scored, expected, rtol=0, atol=2e-5)
 
 
 def test_a_model_without_preference_scores_log_vocabulary_everywhere():
@@ -101,13 +189,17 @@ def test_a_model_without_preference_scores_log_vocabulary_everywhere():
         torch.testing.assert_close(score(model, *draw_parts()), torch.full((41, 3), math.log(160)), rtol=0, atol=1e-6)
 
 
-def test_bfloat16_stays_near_the_float32_definition():
-    parts = draw_parts()
-    expected = answer_nll_by_definition(build_model("llama"), *parts)
-    low = build_model("llama").bfloat16()
-    deviation_of_definition = (answer_nll_by_definition(low, *parts) - expected).abs().mean()
-    deviation = (answer_nll_in_one_pass(low, *parts) - expected).abs().mean()
-    assert deviation < 1.5 * deviation_of_definition
+def test_bfloat16_is_no_further_from_float32_than_the_definition_in_bfloat16():
+    """On average over models, since a single small one is noise; the largest deviation at most 1.5 times theirs."""
+    ours, theirs = [], []
+    for name in ("llama", "qwen2", "gemma3", "phi3", "gpt2", "mistral-sliding"):
+        parts = draw_parts(trajectory=60)
+        expected = answer_nll_by_definition(build_model(name), *parts)
+        low = build_model(name).bfloat16()
+        theirs.append((answer_nll_by_definition(low, *parts) - expected).abs())
+        ours.append((answer_nll_in_one_pass(low, *parts) - expected).abs())
+    assert torch.cat(ours).mean() <= 1.05 * torch.cat(theirs).mean()
+    assert torch.cat(ours).max() <= 1.5 * torch.cat(theirs).max()
 
 
 @pytest.mark.parametrize("empty", [0, 2, 3])
@@ -131,7 +223,7 @@ def test_the_attention_is_put_back_after_an_exception(models):
     seen = []
 
     def fail():
-        with sharing_prefix(model, 5):
+        with sharing_prefix(model, Pass()):
             seen.append(model.config._attn_implementation)
             raise ZeroDivisionError
 
@@ -167,5 +259,5 @@ def test_passes_in_two_threads_do_not_meet(models, names):
     for thread in threads:
         thread.join()
     for i in range(2):
-        torch.testing.assert_close(scored[i], expected[i], rtol=0, atol=1e-4)
+        torch.testing.assert_close(scored[i], expected[i], rtol=0, atol=2e-5)
     assert pair[0].config._attn_implementation == before

@@ -15,7 +15,7 @@ from raml.errors import DataError, RunError
 from raml.records import ModelIdentity, Question, Trace, TraceSettings, Trajectory, hash_key
 from raml.store import Journal, Run, read_jsonl, write_atomically
 from raml.store.lines import encode_line
-from raml.store.tables import read_trace_table, write_trace_table
+from raml.store.tables import read_table, write_table
 
 QUESTIONS = [Question(f"q{i}", f"What is {i}?", str(i), meta={"n": i}) for i in range(3)]
 
@@ -52,9 +52,9 @@ def test_records_come_back_from_jsonl_as_they_were(tmp_path, make_trajectory):
 def test_traces_come_back_bit_for_bit_from_both_formats(tmp_path_factory, n, answer, seed):
     folder = tmp_path_factory.mktemp("traces")
     trace = make_trace(n, answer, seed)
-    write_trace_table(folder / "t.parquet", [trace])
+    write_table(folder / "t.parquet", [trace], Trace)
     (folder / "t.jsonl").write_bytes(encode_line(trace))
-    assert same_trace(read_trace_table(folder / "t.parquet")[0], trace)
+    assert same_trace(read_table(folder / "t.parquet", Trace)[0], trace)
     assert same_trace(read_jsonl(folder / "t.jsonl", Trace)[0], trace)
 
 
@@ -169,11 +169,11 @@ def test_a_journal_and_the_table_are_read_as_one_and_duplicates_once(tmp_path, m
     """A kill between writing the table and removing the journal leaves both."""
     run = Run(tmp_path)
     run.write_questions(QUESTIONS)
-    write_trace_table(run.traces_path, [make_trace(seed=0)])
+    write_table(run.traces_path, [make_trace(seed=0)], Trace)
     run.traces_journal_path.write_bytes(encode_line(make_trace(seed=0)) + encode_line(make_trace(seed=1)))
     assert [t.id for t in run.read_traces()] == ["t0", "t1"]
     run.close_traces()
-    assert [t.id for t in read_trace_table(run.traces_path)] == ["t0", "t1"]
+    assert [t.id for t in read_table(run.traces_path, Trace)] == ["t0", "t1"]
     assert not run.traces_journal_path.exists()
 
 

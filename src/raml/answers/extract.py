@@ -1,5 +1,7 @@
 """Take the final answer out of a response."""
 
+from collections.abc import Sequence
+
 BOX = "\\boxed{"
 
 
@@ -18,6 +20,22 @@ def extract_answer(text: str) -> str | None:
             return content.strip() or None
         start = statement.rfind(BOX, 0, start)
     return None
+
+
+def find_answer_end(text: str, bridge: str, stop: Sequence[str] = ()) -> int | None:
+    r"""Find where an answer that was written after a bridge ends in the text; None while it goes on.
+
+    That is the first of the stop texts. Without any, it is the brace that closes the bridge's open one (`\boxed{`) or,
+    after a bridge without, the end of the first line that has something on it.
+    """
+    if stop:
+        return min((place for place in map(text.find, stop) if place >= 0), default=None)
+    if bridge.rstrip().endswith("{"):
+        content = _read_braced(text, 0)
+        return None if content is None else len(content)
+    start = len(text) - len(text.lstrip())
+    end = text.find("\n", start)
+    return None if end < 0 else end
 
 
 def _read_braced(text: str, start: int) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +31,21 @@ class LoadOptions:
     """Run Python code that comes with the model."""
     threads: int | None = None
     """CPU threads for the arithmetic; by default all cores, and one for small models, which gain nothing from more."""
+
+
+def parse_bytes(text: str) -> int:
+    """Read a size such as 800MB, 1.5GB or 2GiB; MB and GB are powers of 1024 here, as memory is sold.
+
+    Raises:
+        DataError: it is no such size.
+    """
+    from raml.errors import DataError
+
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?\s*", text, re.IGNORECASE)
+    size = float(match[1]) * 1024 ** " KMGT".index(match[2].upper() or " ") if match else 0
+    if size < 1:
+        raise DataError(f"{text!r} is no size in bytes; write it like 800MB or 1.5GB.")
+    return int(size)
 
 
 def load(name: str, options: LoadOptions | None) -> LoadedModel:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from raml.cli.options import LoadOptions, load
+from raml.cli.options import LoadOptions, load, parse_bytes
 from raml.cli.stage import StageClock, say, show_progress
 from raml.errors import DataError, ModelError, RamlError, RunError
-from raml.records import ModelIdentity, Question, Trace, TraceSettings, Trajectory
+from raml.records import ModelIdentity, Question, Readout, ReadoutSettings, Trace, TraceSettings, Trajectory
 from raml.store import Journal, Run, lock_run
 
 if TYPE_CHECKING:
@@ -28,12 +28,16 @@ def trace(
     model: str | None = None,
     limit: int | None = None,
     alpha: float = 0.01,
+    readout: bool = False,
+    readout_tokens: int = ReadoutSettings.max_new_tokens,
+    readout_stop: tuple[str, ...] = (),
+    memory: str | None = None,
     settings: Annotated[TraceSettings | None, Parameter(name="*")] = None,
     options: Annotated[LoadOptions | None, Parameter(name="*")] = None,
 ) -> None:
     """Score an answer after every prefix of each trajectory, and draw the curves.
 
-    Example: `raml trace runs/tiny --alpha 0.1`
+    Example: `raml trace runs/tiny --alpha 0.1 --readout`
 
     Killed at any moment and run again, it scores only what is missing.
 
@@ -47,6 +51,15 @@ def trace(
         Take only the first so many trajectories.
     alpha
         Smoothing of the figure's thick lines; 0.01 is the paper's, for trajectories of thousands of tokens.
+    readout
+        Also let the model state its own answer after every prefix, by greedy decoding, and grade it.
+    readout_tokens
+        Longest answer that it may write there, in tokens.
+    readout_stop
+        Text that ends its answer; may be given several times. By default the brace that the bridge left open, or the
+        end of the line.
+    memory
+        How much memory may be used beside the model's weights, such as 800MB; by default most of what is free.
     """
     settings = settings or TraceSettings()
     if not 0 < alpha <= 1:
@@ -55,14 +68,21 @@ def trace(
         raise DataError(f"--limit is {limit}; it must be at least 1.")
     if isinstance(settings.every, int) and settings.every < 1:
         raise DataError(f"--every is {settings.every}; it must be at least 1, or sentence.")
+    asked = None
+    if readout:
+        if readout_tokens < 1:
+            raise DataError(f"--readout-tokens is {readout_tokens}; it must be at least 1.")
+        asked = ReadoutSettings(settings.bridge, settings.span, settings.every, readout_tokens, readout_stop)
+    elif readout_stop or readout_tokens != ReadoutSettings.max_new_tokens:
+        raise DataError("--readout-tokens and --readout-stop need --readout.")
+    work = _Work(settings, asked, None if memory is None else parse_bytes(memory))
     folder = Run(run)
     questions = folder.read_questions()
     trajectories = folder.read_trajectories()[:limit]
     if not trajectories:
         raise RunError(f"{run} has no trajectories. Make some with `raml sample MODEL {run}` or `raml import`.")
-    config = {"model": model, "limit": limit, "alpha": alpha, "settings": settings}
+    config = {"model": model, "limit": limit, "alpha": alpha, "settings": settings, "readout": asked}
     clock = StageClock(folder, "trace", config)
-    work = _Work()
     with lock_run(run):
         for name, own, as_written in _list_scorers(model, trajectories, options):
             try:
@@ -72,14 +92,18 @@ def trace(
             except ModelError as error:  # the other writers go on
                 work.errors += [(trajectory.id, error) for trajectory in own]
                 continue
-            _trace_with(loaded, folder, questions, own, settings, work)
+            _trace_with(loaded, folder, questions, own, work)
         if not any(t.id in work.wanted for t in folder.read_traces()):
             raise work.errors[0][1]
-        folder.close_traces()
-        all_traces = folder.read_traces()
+        all_traces = folder.close_traces()
         traces = [t for t in all_traces if t.id in work.wanted]
         files = _draw(folder, questions, trajectories, traces, alpha)
         outputs: dict[Path, int | None] = {folder.traces_path: len(all_traces), **dict.fromkeys(files)}
+        readouts = []
+        if asked is not None:
+            all_readouts = folder.close_readouts()
+            readouts = [r for r in all_readouts if r.id in work.wanted]
+            outputs[folder.readouts_path] = len(all_readouts)
         clock.finish(
             inputs=(folder.questions_path, folder.trajectories_path),
             outputs=outputs,
@@ -88,17 +112,26 @@ def trace(
             n_errors=len(work.errors),
             model=work.models[0] if len(work.models) == 1 else None,
         )
-    _report(folder, trajectories, traces, work, outputs)
+    _report(folder, trajectories, traces, readouts, work, files)
 
 
 @dataclass
 class _Work:
-    """What has been done so far."""
+    """What is asked, and what has been done so far."""
 
+    settings: TraceSettings
+    readout: ReadoutSettings | None
+    memory: int | None
     wanted: set[str] = field(default_factory=set)
-    """Ids of the traces that these settings ask for."""
+    """Ids of the traces and readouts that these settings ask for."""
     models: list[ModelIdentity] = field(default_factory=list)
     n_new: int = 0
+    """Traces made by this command."""
+    n_new_readouts: int = 0
+    n_read: int = 0
+    """Tokens that the model read."""
+    n_read_by_definition: int = 0
+    """Tokens that one prompt per prefix would have taken."""
     errors: list[tuple[str, RamlError]] = field(default_factory=list)
     """Trajectory and what is wrong with it."""
 
@@ -108,32 +141,48 @@ def _trace_with(
     folder: Run,
     questions: Sequence[Question],
     trajectories: Sequence[Trajectory],
-    settings: TraceSettings,
     work: _Work,
 ) -> None:
     """Trace with one model what has not been traced yet."""
-    from raml.probes import key_trace, stream_traces
+    from raml.probes import key_readout, key_trace, split_targets, stream_probes
     from raml.scoring import find_obstacle
 
     work.models.append(loaded.identity)
     if obstacle := find_obstacle(loaded.model):
         say(f"Note: one-pass scoring can't serve {loaded.identity.name}: {obstacle}. Each prefix is scored by itself.")
     gold = {question.id: question.answer for question in questions}
-    keys = {t.id: key_trace(loaded.identity, t, gold.get(t.question_id, ""), settings) for t in trajectories}
-    done = {t.id for t in folder.read_traces()} & set(keys.values())
-    missing = [trajectory for trajectory in trajectories if keys[trajectory.id] not in done]
-    work.wanted |= set(keys.values())
+    keys: dict[str, set[str]] = {}
+    for t in trajectories:
+        about = (loaded.identity, t, gold.get(t.question_id, ""))
+        keys[t.id] = {key_trace(*about, settings) for settings in split_targets(work.settings)}
+        if work.readout is not None:
+            keys[t.id].add(key_readout(*about, work.readout))
+    work.wanted |= set().union(*keys.values())
+    there = {record.id for record in (*folder.read_traces(), *folder.read_readouts())}
+    n_done = sum(keys[t.id] <= there for t in trajectories)
     with (
-        show_progress("tracing", len(trajectories), len(done)) as bar,
-        Journal(folder.traces_journal_path) as journal,
+        show_progress("tracing", len(trajectories), n_done) as bar,
+        Journal(folder.traces_journal_path) as traces,
+        Journal(folder.readouts_journal_path) as readouts,
     ):
-        for trajectory, result in stream_traces(loaded, missing, {q.id: q for q in questions}, settings):
-            if isinstance(result, Trace):
-                journal.append([result])
-                work.n_new += 1
-            else:
-                work.errors.append((trajectory.id, result))
-            bar.advance(note=f"{len(trajectory.token_ids)} tokens")
+        by_id = {question.id: question for question in questions}
+        for outcomes in stream_probes(
+            loaded, trajectories, by_id, work.settings, readout=work.readout, done=there, memory=work.memory
+        ):
+            new = [trace for outcome in outcomes for trace in outcome.traces]
+            new_readouts = [outcome.readout for outcome in outcomes if outcome.readout is not None]
+            if new:
+                traces.append(new)
+            if new_readouts:
+                readouts.append(new_readouts)
+            work.n_new += len(new)
+            work.n_new_readouts += len(new_readouts)
+            for outcome in outcomes:
+                work.errors += [(outcome.trajectory.id, error) for error in outcome.errors]
+                work.n_read += outcome.n_read
+                work.n_read_by_definition += outcome.n_read_by_definition
+            n_finished = sum(not keys[outcome.trajectory.id] <= there for outcome in outcomes)
+            bar.advance(n_finished, note=f"{work.n_read:,} tokens read")
 
 
 def _draw(
@@ -142,15 +191,20 @@ def _draw(
     trajectories: Sequence[Trajectory],
     traces: Sequence[Trace],
     alpha: float,
-) -> tuple[Path, ...]:
+) -> list[Path]:
+    """Draw the curves, a figure for each answer that was scored."""
     from raml.figures import plot_traces, save_figure
 
-    name = "traces" if traces[0].settings.target == "gold" else "traces-own-answer"
     n_shown = len({trajectory.question_id for trajectory in trajectories})
     if n_shown > MAX_PANELS:
         say(f"The figure shows the first {MAX_PANELS} of {n_shown} questions.")
-    figure = plot_traces(questions, trajectories, traces, alpha=alpha, max_questions=MAX_PANELS)
-    return save_figure(figure, folder.figures_path / name)
+    files: list[Path] = []
+    for target, name in (("gold", "traces"), ("own", "traces-own-answer")):
+        drawn = [trace for trace in traces if trace.settings.target == target]
+        if drawn:
+            figure = plot_traces(questions, trajectories, drawn, alpha=alpha, max_questions=MAX_PANELS)
+            files += save_figure(figure, folder.figures_path / name)
+    return files
 
 
 def _list_scorers(
@@ -194,28 +248,59 @@ def _report(
     folder: Run,
     trajectories: Sequence[Trajectory],
     traces: Sequence[Trace],
+    readouts: Sequence[Readout],
     work: _Work,
-    outputs: Iterable[Path],
+    files: Iterable[Path],
 ) -> None:
     for trajectory_id, error in work.errors[:5]:
         say(f"Left out {trajectory_id}: {error}")
     if len(work.errors) > 5:
         say(f"and {len(work.errors) - 5} more left out")
-    n_before = len(trajectories) - work.n_new - len(work.errors)
-    say(f"Wrote {work.n_new} traces ({n_before} were there) to {folder.traces_path}")
-    _summarise(trajectories, traces)
-    for path in outputs:
-        if path.parent == folder.figures_path:
-            say(f"Figure: {path}")
+    say(f"Wrote {work.n_new} traces ({len(traces) - work.n_new} were there) to {folder.traces_path}")
+    if readouts:
+        n_before = len(readouts) - work.n_new_readouts
+        say(f"Wrote {work.n_new_readouts} readouts ({n_before} were there) to {folder.readouts_path}")
+    if work.n_read:
+        say(
+            f"The model read {work.n_read:,} tokens; one prompt per prefix would have been "
+            f"{work.n_read_by_definition:,}."
+        )
+    _summarise_traces(trajectories, traces)
+    _summarise_readouts(trajectories, readouts)
+    for path in files:
+        say(f"Figure: {path}")
     say(f"Next: raml report {folder.path}")
 
 
-def _summarise(trajectories: Sequence[Trajectory], traces: Sequence[Trace]) -> None:
+def _summarise_traces(trajectories: Sequence[Trajectory], traces: Sequence[Trace]) -> None:
     """Print how the loss moved along right and wrong trajectories."""
     correct = {trajectory.id: trajectory.correct for trajectory in trajectories}
-    for label, wanted in (("right", True), ("wrong", False)):
-        curves = [t.mean_nll for t in traces if correct[t.trajectory_id] is wanted]
-        if curves:
+    for target, answer in (("gold", ""), ("own", " of its own answer")):
+        for label, wanted in (("right", True), ("wrong", False)):
+            scored = [t for t in traces if t.settings.target == target and correct[t.trajectory_id] is wanted]
+            curves = [trace.mean_nll for trace in scored]
+            if not curves:
+                continue
             start, end = (sum(float(c[i]) for c in curves) / len(curves) for i in (0, -1))
             n_lower = sum(bool(c[-1] < c[0]) for c in curves)
-            say(f"{label}: L̂ {start:.3f} → {end:.3f} nats on average; lower at the end in {n_lower} of {len(curves)}")
+            say(
+                f"{label}: L̂{answer} {start:.3f} → {end:.3f} nats on average; "
+                f"lower at the end in {n_lower} of {len(curves)}"
+            )
+
+
+def _summarise_readouts(trajectories: Sequence[Trajectory], readouts: Sequence[Readout]) -> None:
+    """Print where along right trajectories the model's own answer became right, and how often it is at the ends."""
+    correct = {trajectory.id: trajectory.correct for trajectory in trajectories}
+    for label, wanted in (("right", True), ("wrong", False)):
+        own = [readout for readout in readouts if correct[readout.trajectory_id] is wanted]
+        if not own:
+            continue
+        n_start, n_end = (sum(readout.correct[i] is True for readout in own) for i in (0, -1))
+        text = (
+            f"{label}: the model's own answer is right in {n_start} of {len(own)} at the start, in {n_end} at the end"
+        )
+        settled = sorted(place for readout in own if (place := readout.find_settled()) is not None)
+        if settled and wanted:
+            text += f"; half of them stay right from prefix {settled[(len(settled) - 1) // 2]} on or before"
+        say(text)

@@ -1,5 +1,17 @@
-"""What can be read off a trajectory: so far, the answer's loss along it."""
+"""What can be read off a trajectory: an answer's loss along it, and the model's own answer along it."""
 
-from raml.probes.trace import check_fit, key_trace, stream_traces, trace_trajectory
+from raml.probes.spans import check_fit
+from raml.probes.stream import Outcome, stream_probes
+from raml.probes.task import key_readout, key_trace, split_targets
+from raml.probes.trace import read_out_trajectory, trace_trajectory
 
-__all__ = ["check_fit", "key_trace", "stream_traces", "trace_trajectory"]
+__all__ = [
+    "Outcome",
+    "check_fit",
+    "key_readout",
+    "key_trace",
+    "read_out_trajectory",
+    "split_targets",
+    "stream_probes",
+    "trace_trajectory",
+]

@@ -2,21 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Literal
-
-import torch
-
-from raml.errors import DataError, ModelError, NumericsError, RamlError
+from raml.errors import DataError
 from raml.models import LoadedModel
-from raml.prompts import decode_tokens, encode_answer, encode_text, find_sentence_ends
-from raml.records import ModelIdentity, Question, Scorer, Trace, TraceSettings, Trajectory, hash_key
-from raml.scoring import answer_nll_by_definition, answer_nll_in_one_pass, find_obstacle
-
-
-def key_trace(model: ModelIdentity, trajectory: Trajectory, gold: str, settings: TraceSettings) -> str:
-    """The id that a trajectory's trace will have: a hash of settings, model, trajectory and the answer to score."""
-    return hash_key("trace", model.key(), settings, trajectory.id, _choose_answer(trajectory, gold, settings))
+from raml.probes.task import choose_scorer, make_readout, make_traces, plan_task, run_tasks
+from raml.records import Readout, ReadoutSettings, Scorer, Trace, TraceSettings, Trajectory
 
 
 def trace_trajectory(
@@ -26,6 +15,7 @@ def trace_trajectory(
     settings: TraceSettings | None = None,
     *,
     scorer: Scorer | None = None,
+    memory: int | None = None,
 ) -> Trace:
     """Score an answer after every prefix of a trajectory, from none of it (0) to the whole span.
 
@@ -35,113 +25,50 @@ def trace_trajectory(
         gold: The question's answer; used unless settings.target is "own".
         settings: Bridge, target and span.
         scorer: "one-pass" or "definition"; by default the engine wherever it can serve the model.
+        memory: Bytes that may be used beside the model's weights; by default most of what is free.
 
     Raises:
-        DataError: the target is the trajectory's own answer and it has none, or the bridge is empty.
-        ModelError: prompt, trajectory, bridge and answer exceed the model's context, or the ids are not this model's.
+        DataError: the target is the trajectory's own answer and it has none, or both answers, or the bridge is empty.
+        ModelError: prompt, trajectory, bridge and answer exceed the model's context, the ids are not this model's, or
+            the memory does not suffice.
         NumericsError: the loss is NaN or infinite somewhere.
     """
     settings = settings or TraceSettings()
-    answer = _choose_answer(trajectory, gold, settings)
-    if answer is None:
-        raise DataError(f"Trajectory {trajectory.id} gave no answer of its own to score.")
-    bridge_ids = encode_text(loaded.tokenizer, settings.bridge)
-    answer_ids = encode_answer(loaded.tokenizer, settings.bridge, answer)
-    span_len = trajectory.reasoning_len if settings.span == "reasoning" else len(trajectory.token_ids)
-    check_fit(loaded, trajectory, span_len + len(bridge_ids) + len(answer_ids))
-    if scorer is None:
-        scorer = "definition" if find_obstacle(loaded.model) else "one-pass"
-    score = answer_nll_in_one_pass if scorer == "one-pass" else answer_nll_by_definition
-    prefix_lens = torch.tensor(choose_prefix_lens(trajectory, span_len, settings.every))
-    parts = (trajectory.prompt_ids, trajectory.token_ids, bridge_ids, answer_ids)
-    prompt, tokens, bridge, scored = (torch.tensor(part, dtype=torch.long, device=loaded.device) for part in parts)
-    try:
-        nll = score(loaded.model, prompt, tokens, bridge, scored, prefix_lens.to(loaded.device))
-    except torch.OutOfMemoryError as error:
-        raise ModelError(f"Trajectory {trajectory.id}: out of memory at {len(tokens)} tokens.") from error
-    if not nll.isfinite().all():
-        bad = int(prefix_lens[(~nll.isfinite()).any(dim=1).nonzero()[0, 0]])
-        raise NumericsError(f"Trajectory {trajectory.id}: the loss after prefix {bad} is NaN or infinite.")
-    return Trace(
-        id=key_trace(loaded.identity, trajectory, gold, settings),
-        trajectory_id=trajectory.id,
-        model=loaded.identity,
-        settings=settings,
-        scorer=scorer,
-        bridge_ids=bridge_ids,
-        answer_ids=answer_ids,
-        prefix_lens=prefix_lens.int().numpy(),
-        nll=nll.float().cpu().numpy(),
-    )
+    if settings.target == "both":
+        raise DataError("A trace holds the loss of one answer; ask for gold and own one after the other.")
+    task = plan_task(loaded, trajectory, gold, [settings], None)
+    scorer = scorer or choose_scorer(loaded)
+    scores = run_tasks(loaded, [task], scorer=scorer, memory=memory)
+    return make_traces(loaded, task, scores[0], scorer)[0]
 
 
-def stream_traces(
+def read_out_trajectory(
     loaded: LoadedModel,
-    trajectories: Sequence[Trajectory],
-    questions: Mapping[str, Question],
-    settings: TraceSettings | None = None,
-) -> Iterator[tuple[Trajectory, Trace | RamlError]]:
-    """Trace trajectories one after the other; an error that concerns one of them is returned in its place.
-
-    Raises:
-        DataError: a trajectory's question is not among the questions; checked for all before the first is scored.
-    """
-    for trajectory in trajectories:
-        if trajectory.question_id not in questions:
-            raise DataError(f"Trajectory {trajectory.id} answers question {trajectory.question_id}, which is not here.")
-    for trajectory in trajectories:
-        try:
-            yield trajectory, trace_trajectory(loaded, trajectory, questions[trajectory.question_id].answer, settings)
-        except RamlError as error:
-            yield trajectory, error
-
-
-def choose_prefix_lens(trajectory: Trajectory, span_len: int, every: int | Literal["sentence"]) -> list[int]:
-    """List the prefixes to score, ascending: 0, the span's length, and in between every so many tokens or sentences.
-
-    Raises:
-        DataError: `every` is not positive.
-    """
-    if every == "sentence":
-        between = find_sentence_ends(trajectory.text, trajectory.token_ends)
-    elif every < 1:
-        raise DataError(f"Scoring every {every} tokens makes no sense; every must be at least 1.")
-    else:
-        between = range(0, span_len, every)
-    return sorted({0, span_len, *(length for length in between if length < span_len)})
-
-
-def _choose_answer(trajectory: Trajectory, gold: str, settings: TraceSettings) -> str | None:
-    return gold if settings.target == "gold" else trajectory.answer
-
-
-def check_fit(loaded: LoadedModel, trajectory: Trajectory, n_after_prompt: int, *, place: str | None = None) -> None:
-    """Refuse a trajectory that the model can't read.
+    trajectory: Trajectory,
+    gold: str,
+    settings: ReadoutSettings | None = None,
+    *,
+    scorer: Scorer | None = None,
+    memory: int | None = None,
+) -> Readout:
+    """Let the model state its own answer after every prefix of a trajectory, by greedy decoding after the bridge.
 
     Args:
-        loaded: The model.
-        trajectory: Its prompt and ids are looked at.
-        n_after_prompt: How many tokens follow the prompt, bridge and answer included.
-        place: What the message calls the trajectory; by default its id.
+        loaded: The model that answers, usually the one that wrote the trajectory.
+        trajectory: Its ids are used as they are; they are never tokenised again.
+        gold: The question's answer; the model's own ones are graded against it.
+        settings: Bridge, span and where an answer ends.
+        scorer: "one-pass", or "definition" for one `generate()` per prefix; by default as the model allows.
+        memory: Bytes that may be used beside the model's weights; by default most of what is free.
 
     Raises:
-        ModelError: it is longer than the model's context, or the model's tokenizer reads its ids as another text.
+        DataError: the bridge is empty or no answer may be written.
+        ModelError: prompt, trajectory, bridge and answer exceed the model's context, the ids are not this model's, or
+            the memory does not suffice.
+        NumericsError: a log-probability is NaN or infinite somewhere.
     """
-    name, context = loaded.identity.name, loaded.context_len
-    place = place or f"Trajectory {trajectory.id}"
-    length = len(trajectory.prompt_ids) + n_after_prompt
-    if context is not None and length > context:
-        raise ModelError(
-            f"{place}: the trajectory needs {length} tokens with its prompt; {name} accepts {context}. "
-            "Shorten it or choose another model."
-        )
-    vocabulary = loaded.model.config.get_text_config().vocab_size
-    largest = max((*trajectory.prompt_ids, *trajectory.token_ids), default=0)
-    if largest >= vocabulary or not _reads_as(loaded, trajectory):
-        raise ModelError(f"{place}: its token ids mean something else to {name}; another tokenizer made them.")
-
-
-def _reads_as(loaded: LoadedModel, trajectory: Trajectory) -> bool:
-    """Whether the model's tokenizer reads the trajectory's ids as its text."""
-    whole = loaded.tokenizer.decode(list(trajectory.token_ids), clean_up_tokenization_spaces=False)
-    return whole == trajectory.text or decode_tokens(loaded.tokenizer, trajectory.token_ids)[0] == trajectory.text
+    task = plan_task(loaded, trajectory, gold, [], settings or ReadoutSettings())
+    scorer = scorer or choose_scorer(loaded)
+    readout = make_readout(loaded, task, run_tasks(loaded, [task], scorer=scorer, memory=memory)[0], scorer)
+    assert readout is not None
+    return readout

@@ -14,12 +14,17 @@ def grade_response(text: str, gold: str) -> tuple[str | None, bool | None, str |
         it is undecided. A gold answer that can't be parsed leaves every response undecided: the question is at fault.
     """
     answer = extract_answer(text)
+    return answer, *grade_answer(answer, gold)
+
+
+def grade_answer(answer: str | None, gold: str) -> tuple[bool | None, str | None]:
+    """Compare an answer with the gold one: whether it is right, and why that is undecided; see `grade_response`."""
     gold_error = find_gold_error(gold)
     if gold_error is not None:
-        return answer, None, gold_error
+        return None, gold_error
     if answer is None:
-        return None, False, None
+        return False, None
     try:
-        return answer, same_answer(gold, answer), None
+        return same_answer(gold, answer), None
     except DataError as error:
-        return answer, None, str(error)
+        return None, str(error)

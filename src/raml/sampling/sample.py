@@ -57,7 +57,7 @@ def plan_samples(
         ModelError: a prompt and max_new_tokens do not fit the model's context together.
     """
     _check_settings(n, settings)
-    units, stops = [], _find_stop_ids(loaded)
+    units, stops = [], loaded.stop_ids
     for question in questions:
         ids = build_prompt(loaded.tokenizer, question.prompt, prompt)
         _check_length(loaded, question.id, ids, settings)
@@ -133,7 +133,7 @@ def _sample_batch(
     settings: SamplingSettings,
     on_step: Callable[[int], None] | None,
 ) -> list[Trajectory]:
-    stops = _find_stop_ids(loaded)
+    stops = loaded.stop_ids
     assert settings.max_new_tokens is not None, "settings come from resolve_sampling"
     numbers = [draw_uniforms(settings.seed, u.question.id, u.repeat, settings.max_new_tokens) for u in units]
     draw = ReproducibleDraw(settings, np.stack(numbers))
@@ -213,17 +213,6 @@ class _StepCallback(StoppingCriteria):
     def __call__(self, input_ids: torch.Tensor, scores: object, **kwargs: object) -> torch.Tensor:  # type: ignore[override]
         self.on_step(len(input_ids))
         return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
-
-
-def _find_stop_ids(loaded: LoadedModel) -> list[int]:
-    """Ids that end a response: the generation configuration's, else the tokenizer's."""
-    config = loaded.model.generation_config
-    configured = config.eos_token_id if config is not None else None
-    if configured is None:
-        configured = loaded.tokenizer.eos_token_id
-    if configured is None:
-        raise ModelError(f"{loaded.identity.name} names no end-of-sequence token, so its responses would never end.")
-    return [configured] if isinstance(configured, int) else [int(token) for token in configured]
 
 
 def _pad_left(rows: Sequence[tuple[int, ...]], pad_id: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:

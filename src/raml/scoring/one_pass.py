@@ -5,19 +5,21 @@ The definition reads about T²/2 tokens for a trajectory of T; this reads (1 + |
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from raml.errors import ModelError
-from raml.scoring.attention import Chunk, Pass, sharing_prefix
-from raml.scoring.definition import check_ids, widen
-
-CHUNK_TOKENS = 256
-"""Rows of queries in one forward pass: enough to keep matrix products busy, few enough to keep scores small."""
-HEAD_ROWS = 128
-"""Rows of the output layer at a time: the logits of a whole chunk would take 300 MB with 152k words."""
+from raml.scoring.attention import Pass, sharing_prefix
+from raml.scoring.definition import check_ids
+from raml.scoring.engine import Cluster, Job, plan_clusters, prefill, run_clusters, send
+from raml.scoring.head import score_tokens
+from raml.scoring.kernels import fast_products
+from raml.scoring.memory import choose_chunk_tokens
+from raml.scoring.writing import Writing, Written, write_greedily
 
 
 @torch.inference_mode()
@@ -29,91 +31,101 @@ def answer_nll_in_one_pass(
     answer_ids: Int[Tensor, " answer"],
     prefix_lens: Int[Tensor, " prefix"],
     *,
-    chunk_tokens: int = CHUNK_TOKENS,
+    chunk_tokens: int | None = None,
 ) -> Float[Tensor, "prefix answer"]:
     """Score the answer after each prefix of a trajectory; equals `answer_nll_by_definition`, which says what comes out.
 
-    Prefix lengths should ascend, so that neighbours share a chunk; the rows come back in the order given.
-    `find_obstacle` tells whether a model can be scored this way.
+    `find_obstacle` tells whether a model can be scored this way. `chunk_tokens` is the number of rows of queries in one
+    forward pass; by default what the device likes and its free memory holds.
 
     Raises:
         DataError: prompt, bridge or answer is empty, or a prefix is longer than the trajectory.
-        ModelError: a layer does not take its attention from transformers' interface.
+        ModelError: a layer does not take its attention from transformers' interface, or memory is short.
     """
     check_ids(prompt_ids, trajectory_ids, bridge_ids, answer_ids, prefix_lens)
-    longest = int(prefix_lens.max()) if len(prefix_lens) else 0
-    shared_ids = torch.cat([prompt_ids, trajectory_ids[:longest]])
-    # The last answer token is predicted but never read.
-    branch_ids = torch.cat([bridge_ids, answer_ids[:-1]])
-    n_branches = max(1, chunk_tokens // len(branch_ids))
-    rows = []
-    with sharing_prefix(model, len(shared_ids)) as state:
-        _prefill(model, state, shared_ids, chunk_tokens)
-        for lens in prefix_lens.split(n_branches):
-            hidden = _run_branches(model, state, branch_ids, len(prompt_ids) + lens)
-            answer_hidden = hidden[:, len(bridge_ids) - 1 :]
-            nll = _score_tokens(model, answer_hidden.flatten(0, 1), answer_ids.repeat(len(lens)))
-            rows.append(nll.view(len(lens), -1))
-    return torch.cat(rows) if rows else torch.empty(0, len(answer_ids))
+    ascending, order = prefix_lens.sort()
+    prompt, trajectory, bridge, answer, lens = (
+        tuple(ids.tolist()) for ids in (prompt_ids, trajectory_ids, bridge_ids, answer_ids, ascending)
+    )
+    scores = score_in_one_pass(model, [Job(prompt, trajectory, bridge, (answer,), lens)], chunk_tokens=chunk_tokens)
+    return scores[0].nll[0][order.argsort()]
 
 
-def _prefill(model: PreTrainedModel, state: Pass, ids: Tensor, chunk_tokens: int) -> None:
-    """Run the model over the shared ids and keep the keys and values of every layer."""
-    for start in range(0, len(ids), chunk_tokens):
-        positions = torch.arange(start, min(start + chunk_tokens, len(ids)), device=ids.device)
-        state.chunk = Chunk(positions, torch.full_like(positions, start), n_shared=start, branch=None)
-        _run_layers(model, state, ids[positions], positions)
+@dataclass(frozen=True)
+class Scores:
+    """What came out for one job."""
+
+    nll: tuple[Tensor, ...]
+    """For each candidate answer [prefix answer], in nats."""
+    written: tuple[Written, ...] | None
+    """The model's own greedy continuation after every prefix and bridge, where it was asked for [prefix]."""
 
 
-def _run_branches(model: PreTrainedModel, state: Pass, branch_ids: Tensor, starts: Tensor) -> Tensor:
-    """Run one copy of the branch after each of several positions; returns hidden states [branch, token, width]."""
-    n_tokens = len(branch_ids)
-    offsets = torch.arange(n_tokens, device=branch_ids.device)
-    positions = (starts[:, None] + offsets[None]).flatten()
-    branch = torch.arange(len(starts), device=branch_ids.device).repeat_interleave(n_tokens)
-    state.chunk = Chunk(positions, starts.repeat_interleave(n_tokens), n_shared=int(starts.max()), branch=branch)
-    return _run_layers(model, state, branch_ids.repeat(len(starts)), positions).view(len(starts), n_tokens, -1)
+@torch.inference_mode()
+def score_in_one_pass(
+    model: PreTrainedModel,
+    jobs: Sequence[Job],
+    *,
+    writing: Writing | None = None,
+    memory: int | None = None,
+    chunk_tokens: int | None = None,
+    state: Pass | None = None,
+) -> list[Scores]:
+    """Score candidate answers after the prefixes of several trajectories, all in shared chunks; one result per job.
 
-
-def _run_layers(model: PreTrainedModel, state: Pass, ids: Tensor, positions: Tensor) -> Tensor:
-    """Run all layers without the output layer, and make sure that each asked for our attention; [rows, width]."""
-    state.windows_called.clear()
-    output = model.base_model(input_ids=ids[None], position_ids=positions[None], use_cache=False)
-    _check_layers(model, state)
-    return output.last_hidden_state[0]
-
-
-def _check_layers(model: PreTrainedModel, state: Pass) -> None:
-    """Refuse a model whose layers did not all ask for our attention, or kept their sliding window to themselves.
+    Args:
+        model: Any model without an obstacle (`find_obstacle`).
+        jobs: What to score; prompts and bridges have tokens, prefixes lie within their trajectory.
+        writing: Let the model also write its own answer after every bridge.
+        memory: Bytes that may be used beside the model's weights; by default most of what is free.
+        chunk_tokens: Rows of queries in one forward pass, if not as many as the device likes and the memory holds.
+        state: A pass that served other jobs; if they all had the prompt that these have, it is not read again.
 
     Raises:
-        ModelError: such a layer was found; its result would be wrong without a word.
+        ModelError: a layer does not take its attention from transformers' interface, or the memory is too small.
     """
-    config = model.config.get_text_config()
-    called = state.windows_called
-    if sorted(called) != list(range(config.num_hidden_layers)):
-        raise ModelError(
-            f"Only layers {sorted(called)} of {config.num_hidden_layers} take their attention from the interface."
-        )
-    kinds = getattr(config, "layer_types", None)
-    has_window = getattr(config, "sliding_window", None) and getattr(config, "use_sliding_window", True)
-    if kinds is not None:
-        silent = [i for i, kind in enumerate(kinds) if (kind == "sliding_attention") != (called[i] is not None)]
-    else:
-        silent = sorted(called) if has_window and not any(called.values()) else []
-    if silent:
-        raise ModelError(f"Layers {silent} do not tell the attention interface about their sliding window.")
+    if chunk_tokens is None:
+        longest = 0 if writing is None else writing.max_new_tokens
+        chunk_tokens = choose_chunk_tokens(model, jobs, memory=memory, max_new_tokens=longest)
+    lasting = state is not None
+    state = state or Pass()
+    nll: list[list[Tensor]] = [[] for _ in jobs]
+    written: list[list[Written]] = [[] for _ in jobs]
+    with sharing_prefix(model, state), fast_products(model):
+        places = prefill(model, state, jobs, chunk_tokens, lasting=lasting)
+        for clusters in plan_clusters(jobs, chunk_tokens):
+            blocks, hidden = run_clusters(model, state, jobs, places, clusters, keep=writing is not None)
+            for cluster, scored in zip(clusters, _score_clusters(model, jobs, clusters, hidden), strict=True):
+                nll[cluster.job].append(scored)
+            if writing is not None:
+                bridge_lens = [len(jobs[cluster.job].bridge_ids) for cluster in clusters]
+                texts = write_greedily(model, state, blocks, bridge_lens, hidden, writing)
+                for cluster, text in zip(clusters, texts, strict=True):
+                    written[cluster.job] += text
+    results = []
+    for job, parts, texts in zip(jobs, nll, written, strict=True):
+        lens = [len(answer) for answer in job.answers]
+        scored = torch.cat(parts) if parts else torch.empty(0, sum(lens))
+        results.append(Scores(scored.split(lens, dim=1), None if writing is None else tuple(texts)))
+    return results
 
 
-def _score_tokens(model: PreTrainedModel, hidden: Tensor, targets: Tensor) -> Tensor:
-    """-log p of each target under the output layer on its row's hidden state, in nats [rows]."""
-    head = model.get_output_embeddings()
-    assert head is not None
-    cap = getattr(model.config.get_text_config(), "final_logit_softcapping", None)
-    nll = []
-    for rows, wanted in zip(hidden.split(HEAD_ROWS), targets.split(HEAD_ROWS), strict=True):
-        logits = widen(head(rows))
-        if cap is not None:
-            logits = (logits / cap).tanh() * cap
-        nll.append(torch.nn.functional.cross_entropy(logits, wanted, reduction="none"))
-    return torch.cat(nll)
+def _score_clusters(
+    model: PreTrainedModel, jobs: Sequence[Job], clusters: Sequence[Cluster], hidden: Tensor
+) -> list[Tensor]:
+    """-log p in nats of the answers' tokens, all answers side by side; [branch, token] for each cluster."""
+    rows: list[int] = []
+    targets: list[int] = []
+    shapes, start = [], 0
+    for cluster in clusters:
+        branch, n_branches = jobs[cluster.job].branch, cluster.stop - cluster.start
+        predicting = [row for answer in branch.rows for row in answer]
+        for _ in range(n_branches):
+            rows += [start + row for row in predicting]
+            start += len(branch.ids)
+        targets += [token for answer in branch.targets for token in answer] * n_branches
+        shapes.append((n_branches, len(predicting)))
+    where, wanted = send([rows, targets], hidden.device)
+    nll = score_tokens(model, hidden[where], wanted) if targets else hidden.new_empty(0)
+    parts = nll.split([n_branches * n_tokens for n_branches, n_tokens in shapes])
+    return [part.view(shape) for part, shape in zip(parts, shapes, strict=True)]

@@ -3,7 +3,8 @@
     RUN/questions.jsonl       one Question a line
     RUN/trajectories.jsonl    one Trajectory a line, appended as they are made, put in order when the stage is done
     RUN/traces.parquet        one Trace a row
-    RUN/traces.journal.jsonl  traces of a stage that has not finished
+    RUN/readouts.parquet      one Readout a row
+    RUN/*.journal.jsonl       traces and readouts of a stage that has not finished
     RUN/manifest.json         how each stage's records came about, written last
 
 A whole file is replaced by writing beside it and renaming. An appended file can lose at most its last line to a kill;

@@ -12,10 +12,11 @@ import msgspec
 import numpy as np
 
 from raml.errors import DataError, RunError
-from raml.records import SCHEMA_VERSION, Question, Trace, Trajectory
+from raml.records import SCHEMA_VERSION, Question, Readout, Trace, Trajectory
 from raml.store.files import writing
 
-T = TypeVar("T", Question, Trajectory, Trace)
+Record = Question | Trajectory | Trace | Readout
+T = TypeVar("T", Question, Trajectory, Trace, Readout)
 
 
 def check_schema(place: str, found: object) -> None:
@@ -31,7 +32,7 @@ def check_schema(place: str, found: object) -> None:
         )
 
 
-def encode_line(record: Question | Trajectory | Trace) -> bytes:
+def encode_line(record: Record) -> bytes:
     """Write a record as one line of JSON, marked with the schema version."""
     return msgspec.json.encode({"v": SCHEMA_VERSION, **_to_plain(record)}) + b"\n"
 
@@ -69,7 +70,7 @@ class Journal:
     def __enter__(self) -> Journal:
         return self
 
-    def append(self, records: Iterable[Question | Trajectory | Trace]) -> None:
+    def append(self, records: Iterable[Record]) -> None:
         """Write records and wait until they are on the disk.
 
         Raises:
@@ -96,7 +97,7 @@ class Journal:
             os.close(self._fd)
 
 
-def _to_plain(record: Question | Trajectory | Trace) -> dict[str, Any]:
+def _to_plain(record: Record) -> dict[str, Any]:
     return msgspec.to_builtins(record, enc_hook=_encode_array)
 
 

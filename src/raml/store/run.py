@@ -11,10 +11,10 @@ from typing import Any
 import msgspec
 
 from raml.errors import RunError
-from raml.records import FileEntry, Manifest, Question, StageManifest, Trace, Trajectory
+from raml.records import FileEntry, Manifest, Question, Readout, StageManifest, Trace, Trajectory
 from raml.store.files import write_atomically, writing
 from raml.store.lines import check_schema, encode_line, read_jsonl
-from raml.store.tables import read_trace_table, write_trace_table
+from raml.store.tables import T, read_table, write_table
 
 
 class Run:
@@ -26,6 +26,8 @@ class Run:
         self.trajectories_path = path / "trajectories.jsonl"
         self.traces_path = path / "traces.parquet"
         self.traces_journal_path = path / "traces.journal.jsonl"
+        self.readouts_path = path / "readouts.parquet"
+        self.readouts_journal_path = path / "readouts.journal.jsonl"
         self.manifest_path = path / "manifest.json"
         self.figures_path = path / "figures"
         self.report_path = path / "report.html"
@@ -51,12 +53,11 @@ class Run:
 
     def read_traces(self) -> list[Trace]:
         """Read the traces that are there, those of an unfinished stage included."""
-        self.read_manifest()
-        traces = read_trace_table(self.traces_path) if self.traces_path.is_file() else []
-        if self.traces_journal_path.is_file():
-            known = {trace.id for trace in traces}
-            traces += [t for t in read_jsonl(self.traces_journal_path, Trace) if t.id not in known]
-        return traces
+        return self._read_both(self.traces_path, self.traces_journal_path, Trace)
+
+    def read_readouts(self) -> list[Readout]:
+        """Read the readouts that are there, those of an unfinished stage included."""
+        return self._read_both(self.readouts_path, self.readouts_journal_path, Readout)
 
     def write_questions(self, questions: Sequence[Question]) -> None:
         """Write questions.jsonl as a whole; the folder is made if need be.
@@ -88,13 +89,13 @@ class Run:
         trajectories.sort(key=lambda t: (rank.get(t.question_id, len(rank)), t.mode, t.repeat, t.id))
         write_atomically(self.trajectories_path, b"".join(map(encode_line, trajectories)))
 
-    def close_traces(self) -> None:
-        """Move the journal's traces into traces.parquet, in the order of the trajectories."""
-        rank = {trajectory.id: i for i, trajectory in enumerate(self.read_trajectories())}
-        traces = self.read_traces()
-        traces.sort(key=lambda t: (rank.get(t.trajectory_id, len(rank)), t.id))
-        write_trace_table(self.traces_path, traces)
-        self.traces_journal_path.unlink(missing_ok=True)
+    def close_traces(self) -> list[Trace]:
+        """Move the journal's traces into traces.parquet, in the order of the trajectories; returns all of them."""
+        return self._close(self.traces_path, self.traces_journal_path, Trace)
+
+    def close_readouts(self) -> list[Readout]:
+        """Move the journal's readouts into readouts.parquet, in the order of the trajectories; returns all of them."""
+        return self._close(self.readouts_path, self.readouts_journal_path, Readout)
 
     def read_manifest(self) -> Manifest:
         """Read the manifest; an empty one if no stage has finished.
@@ -134,6 +135,24 @@ class Run:
         name = path.resolve().relative_to(self.path.resolve()).as_posix() if inside else str(path)
         with path.open("rb") as file:
             return FileEntry(name, hashlib.file_digest(file, "sha256").hexdigest(), rows)
+
+    def _read_both(self, table: Path, journal: Path, record_type: type[T]) -> list[T]:
+        """Read a table and the journal of what is still to be put into it."""
+        self.read_manifest()
+        records = read_table(table, record_type) if table.is_file() else []
+        if journal.is_file():
+            known = {record.id for record in records}
+            records += [record for record in read_jsonl(journal, record_type) if record.id not in known]
+        return records
+
+    def _close(self, table: Path, journal: Path, record_type: type[T]) -> list[T]:
+        """Put a journal's records into their table, in the order of the trajectories."""
+        rank = {trajectory.id: i for i, trajectory in enumerate(self.read_trajectories())}
+        records = self._read_both(table, journal, record_type)
+        records.sort(key=lambda record: (rank.get(record.trajectory_id, len(rank)), record.id))
+        write_table(table, records, record_type)
+        journal.unlink(missing_ok=True)
+        return records
 
 
 def _is_repetition(stage: StageManifest, done: StageManifest) -> bool:

@@ -1,0 +1,161 @@
+"""Probe many trajectories, small ones together."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from raml.errors import DataError, RamlError
+from raml.models import LoadedModel
+from raml.probes.task import (
+    Task,
+    choose_scorer,
+    key_readout,
+    key_trace,
+    make_readout,
+    make_traces,
+    plan_task,
+    run_tasks,
+    split_targets,
+)
+from raml.records import Question, Readout, ReadoutSettings, Scorer, Trace, TraceSettings, Trajectory
+from raml.scoring import Batch, Pass, Scores, plan_batches
+
+
+@dataclass
+class Outcome:
+    """What became of one trajectory."""
+
+    trajectory: Trajectory
+    traces: list[Trace] = field(default_factory=list)
+    readout: Readout | None = None
+    errors: list[RamlError] = field(default_factory=list)
+    """Why something that was asked for is missing."""
+    n_read: int = 0
+    """Tokens that went through the model."""
+    n_read_by_definition: int = 0
+    """Tokens that one prompt per prefix takes for the same."""
+
+
+def stream_probes(
+    loaded: LoadedModel,
+    trajectories: Sequence[Trajectory],
+    questions: Mapping[str, Question],
+    settings: TraceSettings | None = None,
+    *,
+    readout: ReadoutSettings | None = None,
+    done: Collection[str] = (),
+    memory: int | None = None,
+) -> Iterator[list[Outcome]]:
+    """Trace trajectories batch by batch, and read out the model's own answers on the way if asked to.
+
+    Trajectories of one question share the prompt's keys and values, and small models run many trajectories at a time.
+    Batches are cut from the whole list, whatever is done already; so a command that was killed and is run again
+    computes what is missing in the batch it would have had, to the same bits. An error that concerns one trajectory
+    is noted on its outcome, and the others go on.
+
+    Args:
+        loaded: The model that scores.
+        trajectories: What to score.
+        questions: Their questions by id.
+        settings: Of the traces.
+        readout: Of the readouts; None for none. Bridge, span and every are as in `settings`.
+        done: Ids of traces and readouts to leave out of what is returned.
+        memory: Bytes that may be used beside the model's weights; by default most of what is free.
+
+    Raises:
+        DataError: a trajectory's question is not among the questions; checked for all before the first is scored.
+    """
+    for trajectory in trajectories:
+        if trajectory.question_id not in questions:
+            raise DataError(f"Trajectory {trajectory.id} answers question {trajectory.question_id}, which is not here.")
+    tasks: list[Task] = []
+    refused: list[Outcome] = []
+    for trajectory in trajectories:
+        gold = questions[trajectory.question_id].answer
+        task, errors = _plan(loaded, trajectory, gold, split_targets(settings or TraceSettings()), readout)
+        if task is not None:
+            tasks.append(task)
+        if errors:
+            refused.append(Outcome(trajectory, errors=errors))
+    if refused:
+        yield refused
+    scorer = choose_scorer(loaded) if tasks else "one-pass"
+    state = Pass()
+    for batch in _plan_batches(loaded, tasks, scorer, memory):
+        members = [tasks[i] for i in batch.members]
+        if all(_list_keys(loaded, task) <= set(done) for task in members):
+            continue
+        outcomes = _run_batch(loaded, members, scorer, memory, state if batch.lasting else None)
+        for outcome in outcomes:
+            outcome.traces = [trace for trace in outcome.traces if trace.id not in done]
+            if outcome.readout is not None and outcome.readout.id in done:
+                outcome.readout = None
+        yield outcomes
+
+
+def _plan(
+    loaded: LoadedModel,
+    trajectory: Trajectory,
+    gold: str,
+    settings: tuple[TraceSettings, ...],
+    readout: ReadoutSettings | None,
+) -> tuple[Task | None, list[RamlError]]:
+    """Plan what can be asked of a trajectory, and say what can't."""
+    try:
+        return plan_task(loaded, trajectory, gold, settings, readout), []
+    except RamlError as error:
+        if len(settings) == 1 or trajectory.answer is not None:
+            return None, [error]
+        # Both answers were asked for, and there is no own one: the gold one can still be scored.
+        task, errors = _plan(loaded, trajectory, gold, settings[:1], readout)
+        return task, errors or [error]
+
+
+def _plan_batches(loaded: LoadedModel, tasks: Sequence[Task], scorer: Scorer, memory: int | None) -> list[Batch]:
+    if scorer == "definition":
+        return [Batch((i,), lasting=False) for i in range(len(tasks))]
+    return plan_batches(loaded.model, [task.job for task in tasks], memory=memory)
+
+
+def _list_keys(loaded: LoadedModel, task: Task) -> set[str]:
+    """Ids of the records that a task makes."""
+    about = (loaded.identity, task.trajectory, task.gold)
+    keys = {key_trace(*about, settings) for settings in task.targets}
+    return keys if task.readout is None else keys | {key_readout(*about, task.readout)}
+
+
+def _run_batch(
+    loaded: LoadedModel, tasks: Sequence[Task], scorer: Scorer, memory: int | None, state: Pass | None
+) -> list[Outcome]:
+    outcomes = [Outcome(task.trajectory) for task in tasks]
+    try:
+        scores = run_tasks(loaded, tasks, scorer=scorer, memory=memory, state=state)
+    except RamlError as error:
+        for outcome in outcomes:
+            outcome.errors.append(type(error)(f"Trajectory {outcome.trajectory.id}: {error}"))
+        return outcomes
+    for outcome, task, result in zip(outcomes, tasks, scores, strict=True):
+        try:
+            outcome.traces = make_traces(loaded, task, result, scorer)
+            outcome.readout = make_readout(loaded, task, result, scorer)
+            outcome.n_read_by_definition = _count_by_definition(task, result)
+            outcome.n_read = outcome.n_read_by_definition
+            if scorer == "one-pass":
+                outcome.n_read = task.job.n_read + _count_written(result)
+        except RamlError as error:
+            outcome.errors.append(error)
+    return outcomes
+
+
+def _count_written(scores: Scores) -> int:
+    """Tokens of continuations that went through the model; the last of each did not."""
+    return sum(len(written.ids) - 1 for written in scores.written or ())
+
+
+def _count_by_definition(task: Task, scores: Scores) -> int:
+    """Tokens that one prompt per prefix and answer takes, and one `generate()` with a cache per prefix."""
+    job = task.job
+    before = sum(len(job.prompt_ids) + n + len(job.bridge_ids) for n in job.prefix_lens)
+    scored = sum(before + len(job.prefix_lens) * len(answer) for answer in job.answers)
+    return scored + (before + _count_written(scores) if scores.written is not None else 0)

@@ -1,0 +1,210 @@
+"""Run a model over sequences that are branched: prompts and trajectories once, then branches after their prefixes."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from raml.errors import ModelError
+from raml.scoring.attention import Block, Chunk, Pass
+from raml.scoring.branches import Branch, build_branch
+
+PREFILL_ROWS = 128
+"""Most rows of prompt ⊕ trajectory in a block: their own scores, half of them masked, are the square of it."""
+WIDEST_BAND = 128
+"""Most stored positions in which the prefixes of a block may differ: masked scores must not outweigh the dense ones."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A trajectory, and what to read after which of its prefixes."""
+
+    prompt_ids: tuple[int, ...]
+    trajectory_ids: tuple[int, ...]
+    bridge_ids: tuple[int, ...]
+    """Read between prefix and answer."""
+    answers: tuple[tuple[int, ...], ...]
+    """Candidates, each scored by itself; none where only the bridge is read."""
+    prefix_lens: tuple[int, ...]
+    """Numbers of trajectory tokens, ascending."""
+
+    @functools.cached_property
+    def branch(self) -> Branch:
+        """What is read after every prefix."""
+        return build_branch(self.bridge_ids, self.answers)
+
+    @functools.cached_property
+    def stem_ids(self) -> tuple[int, ...]:
+        """The trajectory up to the longest prefix."""
+        return self.trajectory_ids[: max(self.prefix_lens, default=0)]
+
+    @property
+    def n_stored(self) -> int:
+        """Positions whose keys and values are stored."""
+        return len(self.prompt_ids) + len(self.stem_ids)
+
+    @property
+    def n_read(self) -> int:
+        """Tokens that go through the model."""
+        return self.n_stored + len(self.prefix_lens) * len(self.branch.ids)
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Branches of one job that run as a block: those after `prefix_lens[start:stop]`."""
+
+    job: int
+    start: int
+    stop: int
+
+
+def prefill(model: PreTrainedModel, state: Pass, jobs: Sequence[Job], n_rows: int, *, lasting: bool) -> list[int]:
+    """Store keys and values of all prompts and trajectories; returns where each job's begin.
+
+    Equal prompts are computed once. With `lasting`, a prompt that all jobs have is left for the next call with the same
+    pass and prompt, and is computed by itself, so that its numbers do not depend on who is first.
+    """
+    places, end = [], 0
+    for job in jobs:
+        places.append(end)
+        end += job.n_stored
+    state.reserve(end)
+    first: dict[tuple[int, ...], int] = {}
+    for job, place in zip(jobs, places, strict=True):
+        first.setdefault(job.prompt_ids, place)
+    stretches = [(job.stem_ids, place, len(job.prompt_ids)) for job, place in zip(jobs, places, strict=True)]
+    if len(jobs) == 1 and not lasting:
+        stretches = [(jobs[0].prompt_ids + jobs[0].stem_ids, 0, 0)]
+    elif list(first) != [state.prompt_ids]:
+        _run_stretches(model, state, [(ids, place, 0) for ids, place in first.items()], n_rows)
+    state.prompt_ids = jobs[0].prompt_ids if lasting and len(first) == 1 else None
+    for job, place in zip(jobs, places, strict=True):
+        if place != first[job.prompt_ids]:
+            state.copy(first[job.prompt_ids], place, len(job.prompt_ids))
+    _run_stretches(model, state, stretches, n_rows)
+    return places
+
+
+def _run_stretches(
+    model: PreTrainedModel, state: Pass, stretches: Sequence[tuple[tuple[int, ...], int, int]], n_rows: int
+) -> None:
+    """Run stretches of text (ids, first place of its sequence, position of the first id) and store what comes out."""
+    even = _divide_evenly(sum(len(tokens) for tokens, _, _ in stretches), n_rows)
+    ids: list[int] = []
+    positions: list[int] = []
+    chunk = Chunk([])
+    for tokens, place, begin in stretches:
+        done = 0
+        while done < len(tokens):
+            n = min(len(tokens) - done, PREFILL_ROWS, even - len(ids))
+            start, position = len(ids), begin + done
+            depths = range(n)
+            causal = torch.ones(n, n, dtype=torch.bool).tril_()
+            chunk.blocks.append(Block(start, place, (position,), depths, causal, depths))
+            chunk.stores.append((start, start + n, place + position))
+            ids += tokens[done : done + n]
+            positions += range(position, position + n)
+            done += n
+            if len(ids) == even:
+                run_chunk(model, state, chunk, ids, positions)
+                ids, positions, chunk = [], [], Chunk([])
+    if ids:
+        run_chunk(model, state, chunk, ids, positions)
+
+
+def plan_clusters(jobs: Sequence[Job], n_rows: int) -> Iterator[list[Cluster]]:
+    """Cut the jobs' branches into clusters whose prefixes lie close together, and those into chunks of equal size."""
+    total = sum(len(job.prefix_lens) * len(job.branch.ids) for job in jobs)
+    even = _divide_evenly(total, n_rows)
+    chunk: list[Cluster] = []
+    free = even
+    for i, job in enumerate(jobs):
+        lens, size, start = job.prefix_lens, len(job.branch.ids), 0
+        while start < len(lens):
+            if free < size and chunk:
+                yield chunk
+                chunk, free = [], even
+            stop = start + 1
+            while stop < min(len(lens), start + free // size) and lens[stop] - lens[start] <= WIDEST_BAND:
+                stop += 1
+            chunk.append(Cluster(i, start, stop))
+            free -= (stop - start) * size
+            start = stop
+    if chunk:
+        yield chunk
+
+
+def _divide_evenly(total: int, most: int) -> int:
+    """The size of equal parts of a whole, none above a limit: no part is a small rest that costs a pass of its own."""
+    return -(-total // -(-total // most)) if total else most
+
+
+def run_clusters(
+    model: PreTrainedModel,
+    state: Pass,
+    jobs: Sequence[Job],
+    places: Sequence[int],
+    clusters: Sequence[Cluster],
+    *,
+    keep: bool = False,
+) -> tuple[list[Block], Tensor]:
+    """Run the branches of some clusters; returns a block for each cluster, and hidden states [rows, width].
+
+    With `keep` the blocks hold on to their own keys and values, so that more tokens can follow.
+    """
+    ids: list[int] = []
+    positions: list[int] = []
+    blocks = []
+    for cluster in clusters:
+        job = jobs[cluster.job]
+        branch = job.branch
+        lens = [len(job.prompt_ids) + n for n in job.prefix_lens[cluster.start : cluster.stop]]
+        block = Block(len(ids), places[cluster.job], lens, branch.depths, branch.visible, branch.depths)
+        block.kept = {} if keep else None
+        blocks.append(block)
+        ids += branch.ids * len(lens)
+        positions += [shared + depth for shared in lens for depth in branch.depths]
+    return blocks, run_chunk(model, state, Chunk(blocks), ids, positions)
+
+
+def run_chunk(model: PreTrainedModel, state: Pass, chunk: Chunk, ids: list[int], positions: list[int]) -> Tensor:
+    """Run all layers without the output layer, and make sure that each asked for our attention; [rows, width]."""
+    state.chunk = chunk
+    state.windows_called.clear()
+    both = send([ids, positions], model.device)
+    output = model.base_model(input_ids=both[:1], position_ids=both[1:], use_cache=False)
+    _check_layers(model, state)
+    return output.last_hidden_state[0]
+
+
+def send(numbers: list[int] | list[list[int]], device: torch.device) -> Tensor:
+    """Make a tensor of integers on a device, without waiting for what the device is doing."""
+    tensor = torch.tensor(numbers, dtype=torch.long)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
+
+
+def _check_layers(model: PreTrainedModel, state: Pass) -> None:
+    """Refuse a model whose layers did not all ask for our attention, or kept their sliding window to themselves.
+
+    Raises:
+        ModelError: such a layer was found; its result would be wrong without a word.
+    """
+    config = model.config.get_text_config()
+    called = state.windows_called
+    if sorted(called) != list(range(config.num_hidden_layers)):
+        raise ModelError(
+            f"Only layers {sorted(called)} of {config.num_hidden_layers} take their attention from the interface."
+        )
+    kinds = getattr(config, "layer_types", None)
+    has_window = getattr(config, "sliding_window", None) and getattr(config, "use_sliding_window", True)
+    if kinds is not None:
+        silent = [i for i, kind in enumerate(kinds) if (kind == "sliding_attention") != (called[i] is not None)]
+    else:
+        silent = sorted(called) if has_window and not any(called.values()) else []
+    if silent:
+        raise ModelError(f"Layers {silent} do not tell the attention interface about their sliding window.")

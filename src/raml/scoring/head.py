@@ -1,0 +1,96 @@
+"""The output layer on hidden states, in blocks of rows × vocabulary: the whole matrix of logits never exists."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from raml.scoring.definition import widen
+
+LOGITS_AT_A_TIME = {"cpu": 2**20}
+"""Elements of a block by device: what a CPU core's cache can hold. A GPU takes more."""
+LOGITS_AT_A_TIME_ELSEWHERE = 2**26
+
+
+def score_tokens(model: PreTrainedModel, hidden: Tensor, targets: Tensor) -> Tensor:
+    """-log p of each target under the output layer on its row's hidden state, in nats; [rows] in float32 at least."""
+    nll = []
+    for rows, wanted in zip(*(part.split(_count_rows(hidden)) for part in (hidden, targets)), strict=True):
+        total, found = None, None
+        for start, logits in _stream_logits(model, rows):
+            inside = (wanted - start).clamp(0, logits.shape[1] - 1)
+            logit = logits.gather(1, inside[:, None])[:, 0]
+            found = logit if found is None else torch.where(inside == wanted - start, logit, found)
+            total = _add_exp(total, logits)
+        assert total is not None
+        assert found is not None
+        nll.append(total - found)
+    return torch.cat(nll)
+
+
+def choose_tokens(model: PreTrainedModel, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The most likely token of each row, its log-probability and its lead over the second, in nats; three of [rows]."""
+    chosen = []
+    for rows in hidden.split(_count_rows(hidden)):
+        total, best, second, tokens = None, None, None, None
+        for start, logits in _stream_logits(model, rows):
+            highest, place = logits.max(dim=1, keepdim=True)
+            runner_up = logits.scatter_(1, place, -torch.inf).amax(dim=1, keepdim=True)
+            logits.scatter_(1, place, highest)
+            if best is None or second is None or tokens is None:
+                best, second, tokens = highest, runner_up, place
+            else:  # where two are equal the earlier token stays, as argmax has it
+                tokens = torch.where(highest > best, place + start, tokens)
+                second = torch.maximum(torch.maximum(second, runner_up), torch.minimum(best, highest))
+                best = torch.maximum(best, highest)
+            total = _add_exp(total, logits)
+        assert total is not None
+        assert best is not None
+        assert second is not None
+        assert tokens is not None
+        chosen.append((tokens[:, 0], best[:, 0] - total, best[:, 0] - second[:, 0]))
+    tokens, logprobs, leads = zip(*chosen, strict=True)
+    return torch.cat(tokens), torch.cat(logprobs), torch.cat(leads)
+
+
+def _count_rows(hidden: Tensor) -> int:
+    """Rows at a time: many, so that the output layer's weights are read seldom."""
+    return 256 if hidden.device.type == "cpu" else 1024
+
+
+def _stream_logits(model: PreTrainedModel, hidden: Tensor) -> Iterator[tuple[int, Tensor]]:
+    """Logits in blocks of the vocabulary, with the first token of each; the blocks may be overwritten."""
+    head = model.get_output_embeddings()
+    assert head is not None
+    hidden = hidden.to(head.weight.device)
+    if type(head) is not torch.nn.Linear:
+        yield 0, _adjust(model, widen(head(hidden)))
+        return
+    n_words = max(1024, LOGITS_AT_A_TIME.get(hidden.device.type, LOGITS_AT_A_TIME_ELSEWHERE) // len(hidden))
+    biases = [None] * len(head.weight) if head.bias is None else head.bias.split(n_words)
+    start = 0
+    for weight, bias in zip(head.weight.split(n_words), biases, strict=False):
+        yield start, _adjust(model, widen(torch.nn.functional.linear(hidden, weight, bias)))
+        start += len(weight)
+
+
+def _adjust(model: PreTrainedModel, logits: Tensor) -> Tensor:
+    """What some architectures do to their logits: divide (Granite), multiply (Cohere), cap (Gemma 2)."""
+    config = model.config.get_text_config()
+    if divisor := getattr(config, "logits_scaling", None):
+        logits = logits.div_(divisor)
+    if factor := getattr(config, "logit_scale", None):
+        logits = logits.mul_(factor)
+    if cap := getattr(config, "final_logit_softcapping", None):
+        logits = logits.div_(cap).tanh_().mul_(cap)
+    return logits
+
+
+def _add_exp(total: Tensor | None, logits: Tensor) -> Tensor:
+    """Add a block to a running log-sum-exp [rows]; overwrites the block."""
+    highest = logits.amax(dim=1, keepdim=True)
+    block = logits.sub_(highest).exp_().sum(dim=1).log_().add_(highest[:, 0])
+    return block if total is None else torch.logaddexp(total, block)
