@@ -32,7 +32,7 @@ def test_a_positions_bytes_by_hand(models):
 def test_a_budget_limits_the_rows_and_a_large_one_leaves_the_usual_number(models):
     model, jobs = models("llama"), [make_job()]
     need = estimate_need(model, jobs)
-    assert choose_chunk_tokens(model, jobs, memory=2**40) == 512
+    assert choose_chunk_tokens(model, jobs, memory=2**40) == 1024
     assert choose_chunk_tokens(model, jobs, memory=need.stored + memory.FIXED_BYTES + 100 * need.per_row) == 100
     assert estimate_need(model, jobs, max_new_tokens=50).per_row > need.per_row
 

@@ -12,7 +12,7 @@ from transformers import PretrainedConfig, PreTrainedModel
 from raml.errors import ModelError
 from raml.scoring.engine import WIDEST_BAND, Job
 
-CHUNK_TOKENS = {"cpu": 512}
+CHUNK_TOKENS = {"cpu": 1024}
 """Rows of queries in one forward pass by kind of device: enough to keep its matrix products busy."""
 CHUNK_TOKENS_ELSEWHERE = 4096
 FEWEST_CHUNK_TOKENS = 32
