@@ -96,7 +96,8 @@ def load_model(
     Args:
         name: "tiny", "tiny-base", a Hugging Face Hub name, a folder, or a .gguf file.
         dtype: "float32", "bfloat16", "float16", or "auto": float32 on a CPU, elsewhere what the weights are stored in.
-        device: Such as "cpu" or "cuda:1"; "auto" takes an accelerator where there is one.
+        device: Such as "cpu" or "cuda:1"; "auto" takes an accelerator where there is one, "all" spreads the layers over
+            all accelerators, for models that one does not hold.
         revision: Branch, tag or commit, for Hub names.
         chat_template: A Jinja file that replaces the tokenizer's chat template.
         trust_remote_code: Run Python code that comes with the model.
@@ -105,19 +106,20 @@ def load_model(
         ModelError: there is no such model, it can't be reached, it is no causal language model, it has only pickled
             weights, or it needs code of its own and `trust_remote_code` is off.
     """
-    torch_device = _choose_device(device)
+    torch_device = _choose_device("auto" if device == "all" else device)
     source = find_source(name, revision)
     weight_files = find_weight_files(name, source)
     folder = source if source.is_dir() else source.parent
     _check_architecture(name, source, trust_remote_code)
     options: dict[str, Any] = {"trust_remote_code": trust_remote_code}
+    placement = {"device_map": "auto" if device == "all" else {"": torch_device}}
     if source.is_file():
         options["gguf_file"] = source.name
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, **options)
     except Exception as error:
         raise ModelError(f"The tokenizer of {name} can't be loaded: {_first_line(error)}") from error
-    model = _load_weights(name, folder, _choose_dtype(dtype, torch_device), torch_device, options)
+    model = _load_weights(name, folder, _choose_dtype(dtype, torch_device), placement, options)
     if chat_template is not None:
         tokenizer.chat_template = _read_template(chat_template)
     identity = ModelIdentity(
@@ -125,7 +127,7 @@ def load_model(
         revision=source.name if source.parent.name == "snapshots" else None,  # the Hub cache names folders by commit
         weights_sha256=hash_weights(weight_files),
         dtype=str(model.dtype).removeprefix("torch."),
-        device=str(torch_device),
+        device="+".join(sorted({str(parameter.device) for parameter in model.parameters()})),
         config_sha256=hash_config(source) if source.is_dir() else None,
     )
     return LoadedModel(model, tokenizer, identity)
@@ -279,7 +281,7 @@ def _check_architecture(name: str, source: Path, trust_remote_code: bool) -> Non
 
 
 def _load_weights(
-    name: str, folder: Path, dtype: torch.dtype | str, device: torch.device, options: dict[str, Any]
+    name: str, folder: Path, dtype: torch.dtype | str, placement: dict[str, Any], options: dict[str, Any]
 ) -> PreTrainedModel:
     try:
         config = AutoConfig.from_pretrained(folder, **options)
@@ -287,7 +289,13 @@ def _load_weights(
         attention = {"attn_implementation": "eager"} if getattr(config, "attn_logit_softcapping", None) else {}
         with _without_progress_bars():
             model, report = AutoModelForCausalLM.from_pretrained(  # type: ignore[misc]
-                folder, dtype=dtype, use_safetensors=True, output_loading_info=True, **attention, **options
+                folder,
+                dtype=dtype,
+                use_safetensors=True,
+                output_loading_info=True,
+                **placement,
+                **attention,
+                **options,
             )
     except Exception as error:
         raise ModelError(f"{name} can't be loaded: {_first_line(error)}") from error
@@ -297,7 +305,6 @@ def _load_weights(
     stops = model.generation_config.eos_token_id if model.generation_config is not None else None
     # Many models bring penalties and filters of their own; what is sampled here is what the settings say and no more.
     model.generation_config = GenerationConfig(eos_token_id=stops)
-    model.to(device)  # type: ignore[arg-type]
     return model.eval()
 
 

@@ -159,3 +159,12 @@ def test_the_package_offers_what_it_promises_and_nothing_else():
     assert set(raml.__all__) == set(raml._HOMES) | {"__version__"}
     with pytest.raises(AttributeError, match="no attribute 'frob'"):
         raml.frob  # noqa: B018
+
+
+def test_a_model_spread_over_all_devices_there_are_is_the_same_model(tiny):
+    spread = load_model("tiny", device="all")
+    ids = torch.arange(20, 40)[None]
+    with torch.inference_mode():
+        expected = tiny.model(input_ids=ids).logits
+        torch.testing.assert_close(spread.model(input_ids=ids).logits.to("cpu"), expected, rtol=0, atol=1e-4)
+    assert spread.identity.key() == tiny.identity.key()

@@ -22,7 +22,7 @@ class LoadOptions:
     dtype: str = "auto"
     """float32, bfloat16, float16, or auto: float32 on a CPU, elsewhere what the weights are stored in."""
     device: str = "auto"
-    """Such as cpu or cuda:1; auto takes an accelerator where there is one."""
+    """Such as cpu or cuda:1; auto takes an accelerator where there is one, all spreads the layers over several."""
     revision: str | None = None
     """Branch, tag or commit, for Hub names."""
     chat_template: Path | None = None

@@ -17,6 +17,7 @@ LOGITS_AT_A_TIME_ELSEWHERE = 2**26
 
 def score_tokens(model: PreTrainedModel, hidden: Tensor, targets: Tensor) -> Tensor:
     """-log p of each target under the output layer on its row's hidden state, in nats; [rows] in float32 at least."""
+    hidden, targets = (part.to(_find_device(model, part)) for part in (hidden, targets))
     nll = []
     for rows, wanted in zip(*(part.split(_count_rows(hidden)) for part in (hidden, targets)), strict=True):
         total, found = None, None
@@ -65,8 +66,8 @@ def _stream_logits(model: PreTrainedModel, hidden: Tensor) -> Iterator[tuple[int
     """Logits in blocks of the vocabulary, with the first token of each; the blocks may be overwritten."""
     head = model.get_output_embeddings()
     assert head is not None
-    hidden = hidden.to(head.weight.device)
-    if type(head) is not torch.nn.Linear:
+    hidden = hidden.to(_find_device(model, hidden))
+    if not _is_plain(head):
         yield 0, _adjust(model, widen(head(hidden)))
         return
     n_words = max(1024, LOGITS_AT_A_TIME.get(hidden.device.type, LOGITS_AT_A_TIME_ELSEWHERE) // len(hidden))
@@ -75,6 +76,17 @@ def _stream_logits(model: PreTrainedModel, hidden: Tensor) -> Iterator[tuple[int
     for weight, bias in zip(head.weight.split(n_words), biases, strict=False):
         yield start, _adjust(model, widen(torch.nn.functional.linear(hidden, weight, bias)))
         start += len(weight)
+
+
+def _is_plain(head: torch.nn.Module) -> bool:
+    """Whether the output layer's weights lie ready to be cut: not quantised, and not parked on the disk."""
+    return type(head) is torch.nn.Linear and head.weight.device.type != "meta"
+
+
+def _find_device(model: PreTrainedModel, values: Tensor) -> torch.device:
+    """Where a model that is spread over several devices has its output layer."""
+    head = model.get_output_embeddings()
+    return head.weight.device if head is not None and _is_plain(head) else values.device
 
 
 def _adjust(model: PreTrainedModel, logits: Tensor) -> Tensor:
