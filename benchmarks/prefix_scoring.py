@@ -13,21 +13,18 @@ round after the other, and ratios are taken within a round.
     cached      prompt and trajectory once, then bridge and answer after each prefix against a cropped cache
     definition  raml.scoring.answer_nll_by_definition, one full prompt per prefix
 
-The memory is what the pass took beside the loaded model, keys and values included. The last two ways
-are timed on --strata prefixes spread evenly and multiplied up: all of them would take hours. Only ratios travel to
-other machines.
+The last two are timed on --strata prefixes spread evenly and multiplied up: all of them would take hours. Only ratios
+travel to other machines. What a pass takes in memory: benchmarks/peak_memory.py.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import math
 import platform
 import statistics
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -38,9 +35,10 @@ from transformers import DynamicCache, PreTrainedModel
 from raml.models import load_model
 from raml.scoring import Job, Scores, answer_nll_by_definition, score_in_one_pass
 from raml.scoring.kernels import fast_products, prefers_onednn
+from raml.scoring.memory import CHUNK_TOKENS
 
 PROMPT, BRIDGE, ANSWER = 83, 8, 3
-ROWS = 512
+ROWS = CHUNK_TOKENS["cpu"]
 """Rows on which the bare products are timed, as many as the pass runs at a time on a CPU."""
 
 
@@ -87,7 +85,8 @@ def time_products(model: PreTrainedModel, job: Job) -> tuple[float, float]:
         for block in blocks:
             torch.nn.functional.linear(inputs[head.in_features][: ROWS // 4], block)
 
-    heads, kv_heads = config.num_attention_heads, config.num_key_value_heads
+    heads = config.num_attention_heads
+    kv_heads = getattr(config, "num_key_value_heads", None) or heads
     dim = getattr(config, "head_dim", None) or config.hidden_size // heads
     length = PROMPT + len(job.trajectory_ids) // 2
     query, keys = draw(kv_heads, ROWS * heads // kv_heads, dim), draw(kv_heads, length, dim)
@@ -136,47 +135,23 @@ def run_definition(model: PreTrainedModel, job: Job, prefix_lens: Sequence[int])
     return answer_nll_by_definition(model, *(torch.tensor(part, device=model.device) for part in parts))
 
 
-@contextlib.contextmanager
-def watching_memory(peaks: list[float]) -> Iterator[None]:
-    """Note by how many MiB the process's resident memory rises at its highest, sampled every 20 ms (Linux)."""
-    status = Path("/proc/self/statm")
-    seen: list[int] = []
-    over = threading.Event()
-
-    def watch() -> None:
-        while not over.wait(0.02):
-            seen.append(int(status.read_text().split()[1]))
-
-    before = int(status.read_text().split()[1])
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
-        yield
-    finally:
-        over.set()
-        watcher.join()
-        peaks.append((max(seen, default=before) - before) * 4096 / 2**20)
-
-
 def spread(values: Sequence[float], digits: int = 1) -> str:
     """Median and range."""
     return f"{statistics.median(values):.{digits}f} ({min(values):.{digits}f}–{max(values):.{digits}f})"
 
 
 def time_round(model: PreTrainedModel, jobs: Sequence[Job], strata: int) -> tuple[float, ...]:
-    """Time every way once: seconds of one pass, four ratios to it, MiB it took, largest difference in nats."""
+    """Time every way once: seconds of one pass, four ratios to it, largest difference in nats."""
     n_prefixes = len(jobs[0].prefix_lens)
     few = torch.linspace(0, n_prefixes - 1, min(strata, n_prefixes)).long().tolist()
     scores: list[Scores] = []
     slow: list[torch.Tensor] = []
-    peaks: list[float] = []
-    with watching_memory(peaks):
-        fast = time_s(model, lambda: scores.extend(score_in_one_pass(model, jobs))) / len(jobs)
+    fast = time_s(model, lambda: scores.extend(score_in_one_pass(model, jobs))) / len(jobs)
     bare, with_attention = time_products(model, jobs[0])
     cached = time_cached(model, jobs[0], few)
     definition = time_s(model, lambda: slow.append(run_definition(model, jobs[0], few))) * n_prefixes / len(few)
     difference = float((scores[0].nll[0][few] - slow[0]).abs().max())
-    return fast, bare / fast, with_attention / fast, cached / fast, definition / fast, peaks[0], difference
+    return fast, bare / fast, with_attention / fast, cached / fast, definition / fast, difference
 
 
 def compare(console: Console, options: argparse.Namespace, dtype: str) -> None:
@@ -194,12 +169,12 @@ def compare(console: Console, options: argparse.Namespace, dtype: str) -> None:
         "cached / one pass",
         "definition / one pass",
     ]
-    table = Table(*columns, "memory, MiB", "largest difference, nats")
+    table = Table(*columns, "largest difference, nats")
     seconds: dict[int, float] = {}
     for length in options.lens:
         jobs = [draw_job(vocabulary, length, seed) for seed in range(options.batch)]
         rounds = [time_round(model, jobs, options.strata) for _ in range(options.repeats)]
-        fast, bare, with_attention, cached, definition, peak, difference = zip(*rounds, strict=True)
+        fast, bare, with_attention, cached, definition, difference = zip(*rounds, strict=True)
         seconds[length] = statistics.median(fast)
         table.add_row(
             str(length),
@@ -208,7 +183,6 @@ def compare(console: Console, options: argparse.Namespace, dtype: str) -> None:
             spread(with_attention, 2),
             spread(cached),
             spread(definition),
-            f"{max(peak):.0f}",
             f"{max(difference):.1e}",
         )
     console.print(table)

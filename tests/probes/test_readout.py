@@ -7,6 +7,7 @@ import torch
 from raml.errors import DataError, ModelError, NumericsError
 from raml.models import load_model
 from raml.probes import key_readout, read_out_trajectory, stream_probes, trace_trajectory
+from raml.prompts import decode_tokens
 from raml.records import Question, ReadoutSettings, TraceSettings
 from raml.sampling import make_imported
 
@@ -83,7 +84,7 @@ def test_trace_and_readout_of_one_pass_are_those_of_two(tiny, right, readout):
     [[outcome]] = stream_probes(tiny, [right], {"q": QUESTION}, readout=ReadoutSettings())
     np.testing.assert_allclose(outcome.traces[0].nll, trace_trajectory(tiny, right, "14").nll, atol=2e-5)
     assert outcome.readout.token_ids == readout.token_ids
-    assert outcome.readout.id == readout.id == key_readout(tiny.identity, right, "14", ReadoutSettings())
+    assert outcome.readout.id == readout.id == key_readout(tiny, right, "14", ReadoutSettings())
     assert outcome.n_read < outcome.n_read_by_definition / 5
 
 
@@ -125,11 +126,32 @@ def test_both_answers_are_scored_in_one_pass_and_are_the_traces_of_each(tiny, ri
 
 def test_without_an_own_answer_the_gold_one_is_still_scored(tiny, right):
     silent = replace(right, answer=None)
-    batches = list(stream_probes(tiny, [silent], {"q": QUESTION}, TraceSettings(target="both")))
-    errors = [error for batch in batches for outcome in batch for error in outcome.errors]
-    traces = [trace for batch in batches for outcome in batch for trace in outcome.traces]
-    assert "no answer of its own" in str(errors[0])
-    assert [trace.settings.target for trace in traces] == ["gold"]
+    [[outcome]] = stream_probes(tiny, [silent], {"q": QUESTION}, TraceSettings(target="both"))
+    assert "no answer of its own" in str(outcome.errors[0])
+    assert [trace.settings.target for trace in outcome.traces] == ["gold"]
+
+
+def test_a_readout_without_room_does_not_take_the_trace_with_it(tiny, right):
+    """The readout needs room for its longest answer; the others get theirs."""
+    brim = replace(right, id="brim", token_ids=(right.token_ids * 40)[:940], reasoning_len=940)
+    brim = replace(brim, text=decode_tokens(tiny.tokenizer, brim.token_ids)[0])
+    asked = ReadoutSettings(every=100, max_new_tokens=100)
+    batches = stream_probes(tiny, [brim, right], {"q": QUESTION}, TraceSettings(every=100), readout=asked)
+    outcomes = {outcome.trajectory.id: outcome for batch in batches for outcome in batch}
+    assert "accepts 1024" in str(outcomes["brim"].errors[0])
+    assert (len(outcomes["brim"].traces), outcomes["brim"].readout) == (1, None)
+    assert outcomes[right.id].readout is not None
+
+
+def test_other_end_marks_make_another_readout(tiny, right):
+    other = load_model("tiny", device="cpu")
+    other.model.generation_config.eos_token_id = [1, 2]
+    assert key_readout(other, right, "14", ReadoutSettings()) != key_readout(tiny, right, "14", ReadoutSettings())
+
+
+def test_an_empty_stop_text_is_refused(tiny, right):
+    with pytest.raises(DataError, match="empty stop text"):
+        read_out_trajectory(tiny, right, "14", ReadoutSettings(stop=("",)))
 
 
 def test_what_is_done_already_is_left_out_and_the_rest_has_the_same_bits(tiny, right):

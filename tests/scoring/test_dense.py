@@ -39,8 +39,8 @@ def test_the_definition_in_blocks_of_rows_equals_itself(monkeypatch):
 
 
 def test_a_cpu_has_a_flash_kernel_and_an_unknown_device_none():
-    assert find_kernel("cpu", torch.bfloat16, 64) == "cpu"
-    assert find_kernel("meta", torch.bfloat16, 64) == ""
+    assert find_kernel(torch.device("cpu"), torch.bfloat16, 64) == "cpu"
+    assert find_kernel(torch.device("meta"), torch.bfloat16, 64) == ""
 
 
 @pytest.mark.parametrize(

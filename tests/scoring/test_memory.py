@@ -3,9 +3,8 @@ import torch
 import transformers
 
 from raml.errors import ModelError
-from raml.scoring import Job, choose_chunk_tokens, memory, plan_batches, score_in_one_pass
-from raml.scoring.attention import Pass
-from raml.scoring.memory import Batch, count_position_bytes, estimate_need
+from raml.scoring import Job, choose_chunk_tokens, memory, one_pass, plan_batches, score_in_one_pass
+from raml.scoring.memory import count_position_bytes, estimate_need
 from tests.scoring.conftest import CONFIGS
 
 
@@ -14,11 +13,13 @@ def make_job(prompt=(5, 6, 7), n=10):
 
 
 @pytest.mark.parametrize("name", ["llama", "gpt2", "gemma3", "gpt-oss", "deepseek-v3"])
-def test_a_positions_bytes_are_those_that_a_pass_stores(models, name):
-    state = Pass()
+def test_a_positions_bytes_are_those_that_a_pass_stores(models, name, monkeypatch):
+    passes = []
+    prefill = one_pass.prefill
+    monkeypatch.setattr(one_pass, "prefill", lambda *args: (passes.append(args[1]), prefill(*args))[1])
     job = make_job()
-    score_in_one_pass(models(name), [job], state=state)
-    stored = sum(part.numel() * part.element_size() for pair in state.stored.values() for part in pair)
+    score_in_one_pass(models(name), [job])
+    stored = sum(part.numel() * part.element_size() for pair in passes[0].stored.values() for part in pair)
     counted = count_position_bytes(models(name)) * job.n_stored
     # DeepSeek's values are narrower than its keys; the estimate takes the wider of the two for both.
     assert stored <= counted <= 1.2 * stored
@@ -33,7 +34,7 @@ def test_a_budget_limits_the_rows_and_a_large_one_leaves_the_usual_number(models
     model, jobs = models("llama"), [make_job()]
     need = estimate_need(model, jobs)
     assert choose_chunk_tokens(model, jobs, memory=2**40) == 1024
-    assert choose_chunk_tokens(model, jobs, memory=need.stored + memory.FIXED_BYTES + 100 * need.per_row) == 100
+    assert choose_chunk_tokens(model, jobs, memory=need.stored + memory.FIXED_BYTES + 100 * need.per_row) == 64
     assert estimate_need(model, jobs, max_new_tokens=50).per_row > need.per_row
 
 
@@ -56,17 +57,52 @@ def test_free_memory_can_be_asked_on_linux(models):
 
 def test_small_jobs_share_a_batch_with_equal_prompts_next_to_each_other(models):
     jobs = [make_job((5,)), make_job((6,)), make_job((5,))]
-    assert plan_batches(models("llama"), jobs) == [Batch((0, 2, 1), lasting=False)]
+    assert plan_batches(models("llama"), jobs) == [[0, 2, 1]]
 
 
-def test_a_prompt_too_large_for_a_batch_gets_batches_of_its_own(models):
-    """A job of 3 + 10 positions takes 9,984 bytes; half of the memory is for keys and values."""
-    jobs = [make_job((5, 6, 7)), make_job((6, 6, 6)), make_job((5, 6, 7)), make_job((5, 6, 7))]
-    batches = plan_batches(models("llama"), jobs, memory=4 * 9984)
-    assert batches == [Batch((0, 2), lasting=True), Batch((3,), lasting=True), Batch((1,), lasting=False)]
-    one_each = plan_batches(models("llama"), jobs, memory=2)
-    assert sorted(i for batch in one_each for i in batch.members) == [0, 1, 2, 3]
-    assert all(len(batch.members) == 1 for batch in one_each)
+def test_a_batch_ends_where_much_has_been_read_and_equal_prompts_count_once(models, monkeypatch):
+    """A job reads 3 + 10 tokens and 11 branches of 3: 46; the second one of a prompt 43."""
+    jobs = [make_job() for _ in range(4)]
+    monkeypatch.setattr(memory, "READ_IN_A_BATCH", 46 + 43)
+    assert plan_batches(models("llama"), jobs) == [[0, 1], [2, 3]]
+    monkeypatch.setattr(memory, "READ_IN_A_BATCH", 46 + 43 - 1)
+    assert plan_batches(models("llama"), jobs) == [[0], [1], [2], [3]]
+
+
+def test_a_batch_fits_the_memory_that_may_be_used(models):
+    """A job of 3 + 10 positions stores 13 x 768 bytes; beside them there is room for twice the fewest rows."""
+    jobs = [make_job() for _ in range(5)]
+    model, rows = models("llama"), 2 * memory.FEWEST_CHUNK_TOKENS
+    rest = memory.FIXED_BYTES + rows * estimate_need(model, jobs).per_row
+    assert plan_batches(model, jobs, memory=rest + 2 * 13 * 768) == [[0, 1], [2, 3], [4]]
+    for batch in plan_batches(model, jobs, memory=rest + 2 * 13 * 768):
+        assert choose_chunk_tokens(model, [jobs[i] for i in batch], memory=rest + 2 * 13 * 768) >= rows
+    assert plan_batches(model, jobs, memory=1) == [[0], [1], [2], [3], [4]]
+
+
+def test_a_branch_longer_than_a_chunk_counts_whole(models):
+    job = Job((5,), (6,), (7,), (tuple(range(3, 150)) * 10,), (0, 1))
+    need = estimate_need(models("llama"), [job])
+    just_short = need.stored + memory.FIXED_BYTES + 1469 * need.per_row
+    with pytest.raises(ModelError, match="allowed"):
+        choose_chunk_tokens(models("llama"), [job], memory=just_short)
+
+
+def test_a_size_that_differs_between_layers_is_estimated():
+    """Gemma 4 refuses to name one head dimension."""
+    config = transformers.Gemma4TextConfig()
+    with pytest.raises(RuntimeError):
+        _ = config.head_dim
+    assert memory._read_size(config, "head_dim") == config.to_dict()["head_dim"]
+
+
+@pytest.mark.parametrize(("limit", "free"), [("1000", 1000 - 700 + 300), ("600", 200), ("max", None)])
+def test_a_containers_limit_counts_and_cached_files_are_free(tmp_path, limit, free):
+    (tmp_path / "memory.max").write_text(limit + "\n")
+    (tmp_path / "memory.current").write_text("700\n")
+    (tmp_path / "memory.stat").write_text("anon 400\nfile 300\nkernel 0\n")
+    assert memory._find_free_in_container(tmp_path) == free
+    assert memory._find_free_in_container(tmp_path / "nothing") is None
 
 
 def test_without_jobs_there_are_no_batches(models):
@@ -74,8 +110,8 @@ def test_without_jobs_there_are_no_batches(models):
 
 
 @pytest.mark.parametrize("name", ["llama", "gemma3", "gpt-oss"])
-def test_nothing_in_a_pass_waits_for_the_device(name):
-    """On the meta device numbers have no values: whatever asks for one, as a GPU would have to wait for, fails."""
+def test_nothing_in_a_pass_asks_the_device_for_a_number(name):
+    """On the meta device numbers have no values: whatever asks for one, for which a GPU would have to wait, fails."""
     with torch.device("meta"):
         model = transformers.AutoModelForCausalLM.from_config(CONFIGS[name]()).bfloat16().eval()
     scores = score_in_one_pass(model, [make_job(), make_job((9,), n=40)], chunk_tokens=50)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from raml.errors import DataError, ModelError
 from raml.scoring import Job, answer_nll_by_definition, answer_nll_in_one_pass, engine, score_in_one_pass
-from raml.scoring.attention import NAME, Pass, sharing_prefix
+from raml.scoring.attention import NAME, sharing_prefix
 from tests.scoring.conftest import WINDOW, build_model, draw_ids
 
 SERVED = [
@@ -138,22 +138,36 @@ def test_a_prompt_is_read_once_for_all_its_trajectories(models, monkeypatch):
     jobs = [make_job((draw_ids(50), draw_ids(8, seed), draw_ids(2), draw_ids(1), torch.tensor([8]))) for seed in (1, 2)]
     score_in_one_pass(models("llama"), jobs)
     assert sum(rows) == 50 + 2 * (8 + 2)
-    rows.clear()
-    state = Pass()
-    results = [score_in_one_pass(models("llama"), [job], state=state)[0] for job in jobs]
-    assert sum(rows) == 50 + 2 * (8 + 2)
-    for job, scores in zip(jobs, results, strict=True):
-        alone = score_in_one_pass(models("llama"), [job])[0]
-        torch.testing.assert_close(scores.nll[0], alone.nll[0], rtol=0, atol=2e-5)
 
 
-def test_a_pass_that_meets_another_prompt_forgets_the_first(models):
-    state = Pass()
-    for seed in (1, 2, 1):
-        parts = (draw_ids(20, seed), draw_ids(8), draw_ids(2), draw_ids(1), torch.arange(9))
-        scores = score_in_one_pass(models("llama"), [make_job(parts)], state=state)[0]
-        expected = answer_nll_by_definition(models("llama"), *parts)
-        torch.testing.assert_close(scores.nll[0], expected, rtol=0, atol=2e-5)
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"prompt_ids": ()}, "prompt has no tokens"),
+        ({"bridge_ids": ()}, "bridge has no tokens"),
+        ({"answers": ((5,), ())}, "answer has no tokens"),
+        ({"prefix_lens": (0, 3)}, "from 0 to 3"),
+        ({"prefix_lens": (-1, 2)}, "from -1 to 2"),
+        ({"prefix_lens": (2, 1)}, "do not ascend"),
+    ],
+)
+def test_a_job_that_makes_no_sense_is_refused(change, reason):
+    whole = {
+        "prompt_ids": (1,),
+        "trajectory_ids": (2, 3),
+        "bridge_ids": (4,),
+        "answers": ((5,),),
+        "prefix_lens": (0, 2),
+    }
+    Job(**whole)
+    with pytest.raises(DataError, match=reason):
+        Job(**whole | change)
+
+
+def test_nothing_to_do_is_done(models):
+    assert score_in_one_pass(models("llama"), []) == []
+    job = Job((5, 6), (7, 8), (9,), ((10, 11),), ())
+    assert score_in_one_pass(models("llama"), [job])[0].nll[0].shape == (0, 2)
 
 
 def test_one_pass_equals_the_definition_on_the_embedded_model(tiny):
@@ -223,7 +237,7 @@ def test_the_attention_is_put_back_after_an_exception(models):
     seen = []
 
     def fail():
-        with sharing_prefix(model, Pass()):
+        with sharing_prefix(model, 5):
             seen.append(model.config._attn_implementation)
             raise ZeroDivisionError
 

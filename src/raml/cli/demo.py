@@ -37,7 +37,7 @@ def demo(*, out: Path = Path("raml-demo"), n_questions: int = 8, n: int = 4, see
         n=n,
         sampling=SamplingSettings(temperature=1.0, top_p=1.0, top_k=0, max_new_tokens=400, seed=seed),
     )
-    say("\n3/4 the loss of the gold answer after every prefix of each trajectory")
-    run_trace(out, alpha=0.1)
+    say("\n3/4 the loss of the gold answer after every prefix of each trajectory, and the model's own answer there")
+    run_trace(out, alpha=0.1, readout=True)
     say("\n4/4 the page")
     run_report(out, title="Where along its reasoning does a model make its answer?")

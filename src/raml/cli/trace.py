@@ -56,8 +56,8 @@ def trace(
     readout_tokens
         Longest answer that it may write there, in tokens.
     readout_stop
-        Text that ends its answer; may be given several times. By default the brace that the bridge left open, or the
-        end of the line.
+        Text that ends its answer, taken as it stands; may be given several times. By default the brace that the bridge
+        left open, or the end of the line.
     memory
         How much memory may be used beside the model's weights, such as 800MB; by default most of what is free.
     """
@@ -72,6 +72,8 @@ def trace(
     if readout:
         if readout_tokens < 1:
             raise DataError(f"--readout-tokens is {readout_tokens}; it must be at least 1.")
+        if "" in readout_stop:
+            raise DataError("--readout-stop is empty; an empty text would end every answer before it begins.")
         asked = ReadoutSettings(settings.bridge, settings.span, settings.every, readout_tokens, readout_stop)
     elif readout_stop or readout_tokens != ReadoutSettings.max_new_tokens:
         raise DataError("--readout-tokens and --readout-stop need --readout.")
@@ -126,7 +128,8 @@ class _Work:
     """Ids of the traces and readouts that these settings ask for."""
     models: list[ModelIdentity] = field(default_factory=list)
     n_new: int = 0
-    """Traces made by this command."""
+    """Trajectories of which this command made a record."""
+    n_new_traces: int = 0
     n_new_readouts: int = 0
     n_read: int = 0
     """Tokens that the model read."""
@@ -153,10 +156,10 @@ def _trace_with(
     gold = {question.id: question.answer for question in questions}
     keys: dict[str, set[str]] = {}
     for t in trajectories:
-        about = (loaded.identity, t, gold.get(t.question_id, ""))
-        keys[t.id] = {key_trace(*about, settings) for settings in split_targets(work.settings)}
+        about = (t, gold.get(t.question_id, ""))
+        keys[t.id] = {key_trace(loaded.identity, *about, settings) for settings in split_targets(work.settings)}
         if work.readout is not None:
-            keys[t.id].add(key_readout(*about, work.readout))
+            keys[t.id].add(key_readout(loaded, *about, work.readout))
     work.wanted |= set().union(*keys.values())
     there = {record.id for record in (*folder.read_traces(), *folder.read_readouts())}
     n_done = sum(keys[t.id] <= there for t in trajectories)
@@ -175,7 +178,8 @@ def _trace_with(
                 traces.append(new)
             if new_readouts:
                 readouts.append(new_readouts)
-            work.n_new += len(new)
+            work.n_new += sum(bool(outcome.traces or outcome.readout) for outcome in outcomes)
+            work.n_new_traces += len(new)
             work.n_new_readouts += len(new_readouts)
             for outcome in outcomes:
                 work.errors += [(outcome.trajectory.id, error) for error in outcome.errors]
@@ -256,7 +260,7 @@ def _report(
         say(f"Left out {trajectory_id}: {error}")
     if len(work.errors) > 5:
         say(f"and {len(work.errors) - 5} more left out")
-    say(f"Wrote {work.n_new} traces ({len(traces) - work.n_new} were there) to {folder.traces_path}")
+    say(f"Wrote {work.n_new_traces} traces ({len(traces) - work.n_new_traces} were there) to {folder.traces_path}")
     if readouts:
         n_before = len(readouts) - work.n_new_readouts
         say(f"Wrote {work.n_new_readouts} readouts ({n_before} were there) to {folder.readouts_path}")

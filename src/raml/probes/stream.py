@@ -19,7 +19,7 @@ from raml.probes.task import (
     split_targets,
 )
 from raml.records import Question, Readout, ReadoutSettings, Scorer, Trace, TraceSettings, Trajectory
-from raml.scoring import Batch, Pass, Scores, plan_batches
+from raml.scoring import Scores, plan_batches
 
 
 @dataclass
@@ -51,7 +51,8 @@ def stream_probes(
 
     Trajectories of one question share the prompt's keys and values, and small models run many trajectories at a time.
     Batches are cut from the whole list, whatever is done already; so a command that was killed and is run again
-    computes what is missing in the batch it would have had, to the same bits. An error that concerns one trajectory
+    computes what is missing in the batch it would have had, to the same bits (on the same machine, and unless so little
+    memory is free that fewer rows run at a time). An error that concerns one trajectory
     is noted on its outcome, and the others go on.
 
     Args:
@@ -70,67 +71,87 @@ def stream_probes(
         if trajectory.question_id not in questions:
             raise DataError(f"Trajectory {trajectory.id} answers question {trajectory.question_id}, which is not here.")
     tasks: list[Task] = []
-    refused: list[Outcome] = []
+    errors: dict[str, list[RamlError]] = {}
     for trajectory in trajectories:
         gold = questions[trajectory.question_id].answer
-        task, errors = _plan(loaded, trajectory, gold, split_targets(settings or TraceSettings()), readout)
+        task, errors[trajectory.id] = _plan(loaded, trajectory, gold, settings or TraceSettings(), readout)
         if task is not None:
             tasks.append(task)
-        if errors:
-            refused.append(Outcome(trajectory, errors=errors))
-    if refused:
+    planned = {task.trajectory.id for task in tasks}
+    if refused := [Outcome(t, errors=errors[t.id]) for t in trajectories if t.id not in planned]:
         yield refused
-    scorer = choose_scorer(loaded) if tasks else "one-pass"
-    state = Pass()
-    for batch in _plan_batches(loaded, tasks, scorer, memory):
-        members = [tasks[i] for i in batch.members]
-        if all(_list_keys(loaded, task) <= set(done) for task in members):
+    if not tasks:
+        return
+    scorer, known = choose_scorer(loaded), frozenset(done)
+    for members in _plan_batches(loaded, tasks, scorer, memory):
+        if all(_list_keys(loaded, task) <= known for task in members):
             continue
-        outcomes = _run_batch(loaded, members, scorer, memory, state if batch.lasting else None)
+        outcomes = _run_batch(loaded, members, scorer, memory)
         for outcome in outcomes:
-            outcome.traces = [trace for trace in outcome.traces if trace.id not in done]
-            if outcome.readout is not None and outcome.readout.id in done:
+            outcome.errors[:0] = errors[outcome.trajectory.id]
+            outcome.traces = [trace for trace in outcome.traces if trace.id not in known]
+            if outcome.readout is not None and outcome.readout.id in known:
                 outcome.readout = None
         yield outcomes
 
 
 def _plan(
-    loaded: LoadedModel,
-    trajectory: Trajectory,
-    gold: str,
-    settings: tuple[TraceSettings, ...],
-    readout: ReadoutSettings | None,
+    loaded: LoadedModel, trajectory: Trajectory, gold: str, settings: TraceSettings, readout: ReadoutSettings | None
 ) -> tuple[Task | None, list[RamlError]]:
     """Plan what can be asked of a trajectory, and say what can't."""
+    targets = split_targets(settings)
     try:
-        return plan_task(loaded, trajectory, gold, settings, readout), []
+        return plan_task(loaded, trajectory, gold, targets, readout), []
     except RamlError as error:
-        if len(settings) == 1 or trajectory.answer is not None:
+        if len(targets) == 1 and readout is None:
             return None, [error]
-        # Both answers were asked for, and there is no own one: the gold one can still be scored.
-        task, errors = _plan(loaded, trajectory, gold, settings[:1], readout)
-        return task, errors or [error]
+    possible, errors = [], []
+    for target in targets:
+        try:
+            plan_task(loaded, trajectory, gold, [target], None)
+            possible.append(target)
+        except RamlError as error:
+            errors.append(error)
+    if readout is not None:
+        try:
+            plan_task(loaded, trajectory, gold, [], readout)
+        except RamlError as error:
+            errors.append(error)
+            readout = None
+    if not possible and readout is None:
+        return None, errors[:1]
+    try:
+        return plan_task(loaded, trajectory, gold, possible, readout), errors
+    except RamlError as error:
+        return None, [*errors, error]
 
 
-def _plan_batches(loaded: LoadedModel, tasks: Sequence[Task], scorer: Scorer, memory: int | None) -> list[Batch]:
-    if scorer == "definition":
-        return [Batch((i,), lasting=False) for i in range(len(tasks))]
-    return plan_batches(loaded.model, [task.job for task in tasks], memory=memory)
+def _plan_batches(
+    loaded: LoadedModel, tasks: Sequence[Task], scorer: Scorer, memory: int | None
+) -> Iterator[list[Task]]:
+    """Cut the tasks into batches; those that ask for a readout and those that can't have one stay apart."""
+    for wants_readout in (True, False):
+        group = [task for task in tasks if (task.readout is not None) == wants_readout]
+        if scorer == "definition":
+            yield from ([task] for task in group)
+            continue
+        longest = max((task.readout.max_new_tokens for task in group if task.readout is not None), default=0)
+        jobs = [task.job for task in group]
+        for batch in plan_batches(loaded.model, jobs, memory=memory, max_new_tokens=longest):
+            yield [group[i] for i in batch]
 
 
 def _list_keys(loaded: LoadedModel, task: Task) -> set[str]:
     """Ids of the records that a task makes."""
-    about = (loaded.identity, task.trajectory, task.gold)
-    keys = {key_trace(*about, settings) for settings in task.targets}
-    return keys if task.readout is None else keys | {key_readout(*about, task.readout)}
+    about = (task.trajectory, task.gold)
+    keys = {key_trace(loaded.identity, *about, settings) for settings in task.targets}
+    return keys if task.readout is None else keys | {key_readout(loaded, *about, task.readout)}
 
 
-def _run_batch(
-    loaded: LoadedModel, tasks: Sequence[Task], scorer: Scorer, memory: int | None, state: Pass | None
-) -> list[Outcome]:
+def _run_batch(loaded: LoadedModel, tasks: Sequence[Task], scorer: Scorer, memory: int | None) -> list[Outcome]:
     outcomes = [Outcome(task.trajectory) for task in tasks]
     try:
-        scores = run_tasks(loaded, tasks, scorer=scorer, memory=memory, state=state)
+        scores = run_tasks(loaded, tasks, scorer=scorer, memory=memory)
     except RamlError as error:
         for outcome in outcomes:
             outcome.errors.append(type(error)(f"Trajectory {outcome.trajectory.id}: {error}"))

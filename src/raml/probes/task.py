@@ -26,7 +26,6 @@ from raml.records import (
 from raml.sampling import grade_answer
 from raml.scoring import (
     Job,
-    Pass,
     Scores,
     Writing,
     answer_nll_by_definition,
@@ -54,9 +53,9 @@ def key_trace(model: ModelIdentity, trajectory: Trajectory, gold: str, settings:
     return hash_key("trace", model.key(), settings, trajectory.id, _choose_answer(trajectory, gold, settings))
 
 
-def key_readout(model: ModelIdentity, trajectory: Trajectory, gold: str, settings: ReadoutSettings) -> str:
-    """The id that a trajectory's readout will have: a hash of settings, model, trajectory and gold answer."""
-    return hash_key("readout", model.key(), settings, trajectory.id, gold)
+def key_readout(loaded: LoadedModel, trajectory: Trajectory, gold: str, settings: ReadoutSettings) -> str:
+    """The id that a readout will have: a hash of settings, model, end marks, trajectory and gold answer."""
+    return hash_key("readout", loaded.identity.key(), settings, loaded.stop_ids, trajectory.id, gold)
 
 
 def split_targets(settings: TraceSettings) -> tuple[TraceSettings, ...]:
@@ -122,11 +121,10 @@ def run_tasks(
     *,
     scorer: Scorer | None = None,
     memory: int | None = None,
-    state: Pass | None = None,
 ) -> list[Scores]:
     """Compute what some tasks ask for, in one pass where the engine can serve the model.
 
-    The tasks agree in their readout settings. For `memory` and `state` see `raml.scoring.score_in_one_pass`.
+    The tasks agree in their readout settings. For `memory` see `raml.scoring.score_in_one_pass`.
 
     Raises:
         ModelError: the memory does not suffice.
@@ -137,7 +135,7 @@ def run_tasks(
         return [_run_by_definition(loaded, task.job, writing) for task in tasks]
     jobs = [task.job for task in tasks]
     try:
-        return score_in_one_pass(loaded.model, jobs, writing=writing, memory=memory, state=state)
+        return score_in_one_pass(loaded.model, jobs, writing=writing, memory=memory)
     except RuntimeError as error:
         if not isinstance(error, torch.OutOfMemoryError) and "allocate memory" not in str(error):
             raise
@@ -191,7 +189,7 @@ def make_readout(loaded: LoadedModel, task: Task, scores: Scores, scorer: Scorer
     )
     grades = {answer: grade_answer(answer, task.gold)[0] for answer in dict.fromkeys(answers)}
     return Readout(
-        id=key_readout(loaded.identity, task.trajectory, task.gold, task.readout),
+        id=key_readout(loaded, task.trajectory, task.gold, task.readout),
         trajectory_id=task.trajectory.id,
         model=loaded.identity,
         settings=task.readout,
@@ -210,10 +208,12 @@ def make_writing(loaded: LoadedModel, settings: ReadoutSettings) -> Writing:
     """Say when an answer of the model's own ends: with its stop text, its brace or line, or an end mark.
 
     Raises:
-        DataError: the longest answer has no tokens.
+        DataError: the longest answer has no tokens, or a stop text is empty.
     """
     if settings.max_new_tokens < 1:
         raise DataError(f"An answer of {settings.max_new_tokens} tokens can't be read; max_new_tokens is at least 1.")
+    if "" in settings.stop:
+        raise DataError("An empty stop text would end every answer before it begins.")
     marks = frozenset(loaded.stop_ids)
 
     def is_done(ids: Sequence[int]) -> bool:

@@ -1,17 +1,14 @@
 """Score an answer after every prefix of a trajectory: the definition, and the one-pass engine that equals it."""
 
-from raml.scoring.attention import Pass
 from raml.scoring.definition import answer_nll_by_definition
 from raml.scoring.engine import Job
-from raml.scoring.memory import Batch, choose_chunk_tokens, plan_batches
+from raml.scoring.memory import choose_chunk_tokens, plan_batches
 from raml.scoring.one_pass import Scores, answer_nll_in_one_pass, score_in_one_pass
 from raml.scoring.support import find_obstacle
 from raml.scoring.writing import Writing, Written, write_by_definition
 
 __all__ = [
-    "Batch",
     "Job",
-    "Pass",
     "Scores",
     "Writing",
     "Written",

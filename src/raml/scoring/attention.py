@@ -40,6 +40,11 @@ NAME = "raml_shared_prefix"
 KeysValues = tuple[Tensor, Tensor]
 
 
+def send(values: Tensor, device: torch.device) -> Tensor:
+    """Copy values from the host to a device without waiting for what the device is doing."""
+    return values.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else values.to(device)
+
+
 @dataclass(frozen=True)
 class Layout:
     """Where a block's rows look among the stored positions of their sequence, under one sliding window."""
@@ -106,7 +111,7 @@ class Block:
             sees_own = sees_own & (depths[:, None] - own_depths < window)
         sees = torch.cat([sees_stored, sees_own], dim=-1)[:, None]
         mask = torch.zeros(sees.shape).masked_fill_(~sees, -torch.inf)
-        return Layout(dense, tuple(ragged), mask.to(device, non_blocking=True))
+        return Layout(dense, tuple(ragged), send(mask, device))
 
 
 @dataclass
@@ -122,22 +127,13 @@ class Chunk:
 class Pass:
     """Keys and values of the sequences that are branched, and the chunk that runs now."""
 
-    capacity: int = 0
+    capacity: int
     """How many positions can be stored."""
-    prompt_ids: tuple[int, ...] | None = None
-    """The prompt whose keys and values lie at the first place, if the pass is sure of that."""
     chunk: Chunk | None = None
     stored: dict[int, KeysValues] = field(default_factory=dict)
     """By layer: [key-value head, position, dimension]."""
     windows_called: dict[int, int | None] = field(default_factory=dict)
     """Layers that asked for attention in the forward pass that runs now, and the sliding window they asked for."""
-
-    def reserve(self, capacity: int) -> None:
-        """Make room; what was stored is lost where the room was too small."""
-        if capacity > self.capacity:
-            self.capacity = capacity
-            self.stored.clear()
-            self.prompt_ids = None
 
     def copy(self, start: int, target: int, length: int) -> None:
         """Copy stored positions of all layers to another place."""
@@ -164,8 +160,8 @@ _lock_of_locks = threading.Lock()
 
 
 @contextlib.contextmanager
-def sharing_prefix(model: PreTrainedModel, state: Pass) -> Iterator[None]:
-    """Route the model's attention through a pass while the block runs, and put everything back afterwards.
+def sharing_prefix(model: PreTrainedModel, capacity: int) -> Iterator[Pass]:
+    """Route the model's attention through a new pass while the block runs, and put everything back afterwards.
 
     Passes on one model run one after the other, whatever their threads: the route is part of its configuration.
 
@@ -176,15 +172,15 @@ def sharing_prefix(model: PreTrainedModel, state: Pass) -> Iterator[None]:
         lock = _locks.setdefault(model, threading.RLock())
     with lock:
         before = model.config._attn_implementation or "eager"
+        state = Pass(capacity)
         token = _current.set(state)
         try:
             model.set_attn_implementation(NAME)
             if model.config._attn_implementation != NAME:
                 raise ModelError(f"{type(model).__name__} does not let its attention be replaced.")
-            yield
+            yield state
         finally:
             _current.reset(token)
-            state.chunk = None
             model.set_attn_implementation(before)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence, Sized
 
 import torch
 from jaxtyping import Float, Int
@@ -30,7 +31,7 @@ def answer_nll_by_definition(
     Raises:
         DataError: prompt, bridge or answer is empty, or a prefix is longer than the trajectory.
     """
-    check_ids(prompt_ids, trajectory_ids, bridge_ids, answer_ids, prefix_lens)
+    check_parts(prompt_ids, trajectory_ids, bridge_ids, answer_ids, prefix_lens.tolist())
     n_answer = len(answer_ids)
     keeps_logits = "logits_to_keep" in inspect.signature(model.forward).parameters
     only_last = {"logits_to_keep": n_answer + 1} if keeps_logits else {}
@@ -47,17 +48,17 @@ def widen(values: Tensor) -> Tensor:
     return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
-def check_ids(prompt_ids: Tensor, trajectory_ids: Tensor, bridge_ids: Tensor, answer_ids: Tensor, lens: Tensor) -> None:
+def check_parts(prompt: Sized, trajectory: Sized, bridge: Sized, answer: Sized, lens: Sequence[int]) -> None:
     """Refuse ids that can't be scored.
 
     Raises:
         DataError: prompt, bridge or answer is empty, or a prefix is longer than the trajectory or negative.
     """
-    for name, ids in (("prompt", prompt_ids), ("bridge", bridge_ids), ("answer", answer_ids)):
+    for name, ids in (("prompt", prompt), ("bridge", bridge), ("answer", answer)):
         if len(ids) == 0:
             raise DataError(f"The {name} has no tokens; scoring needs at least one.")
-    if len(lens) and not 0 <= int(lens.min()) <= int(lens.max()) <= len(trajectory_ids):
+    if len(lens) and not 0 <= min(lens) <= max(lens) <= len(trajectory):
         raise DataError(
-            f"Prefix lengths run from {int(lens.min())} to {int(lens.max())}; "
-            f"they must lie between 0 and the trajectory's {len(trajectory_ids)} tokens."
+            f"Prefix lengths run from {min(lens)} to {max(lens)}; "
+            f"they must lie between 0 and the trajectory's {len(trajectory)} tokens."
         )

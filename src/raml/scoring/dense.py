@@ -22,7 +22,7 @@ def attend_dense(
     the output [head, rows, values' dimension] and the log-sum-exp of each row's scaled scores [head, rows], in float32
     at least. Flash kernels are used where this torch, device and type of number have one.
     """
-    kernel = "" if softcap is not None else find_kernel(query.device.type, query.dtype, query.shape[-1])
+    kernel = "" if softcap is not None else find_kernel(query.device, query.dtype, query.shape[-1])
     if not kernel:
         return attend_dense_by_definition(query, keys, values, scale, softcap)
     missing = query.shape[-1] - values.shape[-1]
@@ -60,9 +60,9 @@ def run_kernel(kernel: str, query: Tensor, keys: Tensor, values: Tensor, scale: 
 
 
 @functools.cache
-def find_kernel(device: str, dtype: torch.dtype, dim: int) -> str:
-    """Name the flash kernel for a kind of device, type of number and head dimension, by trying; "" if there is none."""
-    for kernel in {"cpu": ["cpu"], "cuda": ["cuda-flash", "cuda-efficient"]}.get(device, []):
+def find_kernel(device: torch.device, dtype: torch.dtype, dim: int) -> str:
+    """Name the flash kernel for a device, type of number and head dimension, by trying; "" if there is none."""
+    for kernel in {"cpu": ["cpu"], "cuda": ["cuda-flash", "cuda-efficient"]}.get(device.type, []):
         probe = torch.ones(1, 1, 8, dim, dtype=dtype, device=device)
         try:
             run_kernel(kernel, probe, probe, probe, 1.0)

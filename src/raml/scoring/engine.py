@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -10,9 +11,10 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from raml.errors import ModelError
-from raml.scoring.attention import Block, Chunk, Pass
+from raml.errors import DataError, ModelError
+from raml.scoring.attention import Block, Chunk, Pass, send
 from raml.scoring.branches import Branch, build_branch
+from raml.scoring.definition import check_parts
 
 PREFILL_ROWS = 128
 """Most rows of prompt ⊕ trajectory in a block: their own scores, half of them masked, are the square of it."""
@@ -32,6 +34,17 @@ class Job:
     """Candidates, each scored by itself; none where only the bridge is read."""
     prefix_lens: tuple[int, ...]
     """Numbers of trajectory tokens, ascending."""
+
+    def __post_init__(self) -> None:
+        """Refuse what can't be scored.
+
+        Raises:
+            DataError: prompt, bridge or an answer is empty, or prefixes do not ascend within the trajectory.
+        """
+        for answer in self.answers or ((0,),):
+            check_parts(self.prompt_ids, self.trajectory_ids, self.bridge_ids, answer, self.prefix_lens)
+        if list(self.prefix_lens) != sorted(self.prefix_lens):
+            raise DataError("The prefix lengths do not ascend.")
 
     @functools.cached_property
     def branch(self) -> Branch:
@@ -63,30 +76,21 @@ class Cluster:
     stop: int
 
 
-def prefill(model: PreTrainedModel, state: Pass, jobs: Sequence[Job], n_rows: int, *, lasting: bool) -> list[int]:
-    """Store keys and values of all prompts and trajectories; returns where each job's begin.
-
-    Equal prompts are computed once. With `lasting`, a prompt that all jobs have is left for the next call with the same
-    pass and prompt, and is computed by itself, so that its numbers do not depend on who is first.
-    """
-    places, end = [], 0
-    for job in jobs:
-        places.append(end)
-        end += job.n_stored
-    state.reserve(end)
+def prefill(model: PreTrainedModel, state: Pass, jobs: Sequence[Job], n_rows: int) -> list[int]:
+    """Store keys and values of all prompts and trajectories, each prompt once; returns where each job's begin."""
+    places = [0, *itertools.accumulate(job.n_stored for job in jobs)][:-1]
     first: dict[tuple[int, ...], int] = {}
     for job, place in zip(jobs, places, strict=True):
         first.setdefault(job.prompt_ids, place)
-    stretches = [(job.stem_ids, place, len(job.prompt_ids)) for job, place in zip(jobs, places, strict=True)]
-    if len(jobs) == 1 and not lasting:
-        stretches = [(jobs[0].prompt_ids + jobs[0].stem_ids, 0, 0)]
-    elif list(first) != [state.prompt_ids]:
-        _run_stretches(model, state, [(ids, place, 0) for ids, place in first.items()], n_rows)
-    state.prompt_ids = jobs[0].prompt_ids if lasting and len(first) == 1 else None
+    trajectories = [(job.stem_ids, place, len(job.prompt_ids)) for job, place in zip(jobs, places, strict=True)]
+    if len(jobs) == len(first) == 1:
+        _run_stretches(model, state, [(jobs[0].prompt_ids + jobs[0].stem_ids, 0, 0)], n_rows)
+        return places
+    _run_stretches(model, state, [(ids, place, 0) for ids, place in first.items()], n_rows)
     for job, place in zip(jobs, places, strict=True):
         if place != first[job.prompt_ids]:
             state.copy(first[job.prompt_ids], place, len(job.prompt_ids))
-    _run_stretches(model, state, stretches, n_rows)
+    _run_stretches(model, state, trajectories, n_rows)
     return places
 
 
@@ -176,16 +180,10 @@ def run_chunk(model: PreTrainedModel, state: Pass, chunk: Chunk, ids: list[int],
     """Run all layers without the output layer, and make sure that each asked for our attention; [rows, width]."""
     state.chunk = chunk
     state.windows_called.clear()
-    both = send([ids, positions], model.device)
+    both = send(torch.tensor([ids, positions]), model.device)
     output = model.base_model(input_ids=both[:1], position_ids=both[1:], use_cache=False)
     _check_layers(model, state)
     return output.last_hidden_state[0]
-
-
-def send(numbers: list[int] | list[list[int]], device: torch.device) -> Tensor:
-    """Make a tensor of integers on a device, without waiting for what the device is doing."""
-    tensor = torch.tensor(numbers, dtype=torch.long)
-    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
 def _check_layers(model: PreTrainedModel, state: Pass) -> None:

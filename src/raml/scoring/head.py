@@ -20,14 +20,11 @@ def score_tokens(model: PreTrainedModel, hidden: Tensor, targets: Tensor) -> Ten
     hidden, targets = (part.to(_find_device(model, part)) for part in (hidden, targets))
     nll = []
     for rows, wanted in zip(*(part.split(_count_rows(hidden)) for part in (hidden, targets)), strict=True):
-        total, found = None, None
+        total = found = rows.new_full((len(rows),), -torch.inf, dtype=widen(rows).dtype)
         for start, logits in _stream_logits(model, rows):
             inside = (wanted - start).clamp(0, logits.shape[1] - 1)
-            logit = logits.gather(1, inside[:, None])[:, 0]
-            found = logit if found is None else torch.where(inside == wanted - start, logit, found)
-            total = _add_exp(total, logits)
-        assert total is not None
-        assert found is not None
+            found = torch.where(inside == wanted - start, logits.gather(1, inside[:, None])[:, 0], found)
+            total = torch.logaddexp(total, logits.logsumexp(dim=1))
         nll.append(total - found)
     return torch.cat(nll)
 
@@ -36,23 +33,18 @@ def choose_tokens(model: PreTrainedModel, hidden: Tensor) -> tuple[Tensor, Tenso
     """The most likely token of each row, its log-probability and its lead over the second, in nats; three of [rows]."""
     chosen = []
     for rows in hidden.split(_count_rows(hidden)):
-        total, best, second, tokens = None, None, None, None
+        total = best = second = rows.new_full((len(rows),), -torch.inf, dtype=widen(rows).dtype).to(
+            _find_device(model, rows)
+        )
+        tokens = torch.zeros_like(best, dtype=torch.long)
         for start, logits in _stream_logits(model, rows):
-            highest, place = logits.max(dim=1, keepdim=True)
-            runner_up = logits.scatter_(1, place, -torch.inf).amax(dim=1, keepdim=True)
-            logits.scatter_(1, place, highest)
-            if best is None or second is None or tokens is None:
-                best, second, tokens = highest, runner_up, place
-            else:  # where two are equal the earlier token stays, as argmax has it
-                tokens = torch.where(highest > best, place + start, tokens)
-                second = torch.maximum(torch.maximum(second, runner_up), torch.minimum(best, highest))
-                best = torch.maximum(best, highest)
-            total = _add_exp(total, logits)
-        assert total is not None
-        assert best is not None
-        assert second is not None
-        assert tokens is not None
-        chosen.append((tokens[:, 0], best[:, 0] - total, best[:, 0] - second[:, 0]))
+            total = torch.logaddexp(total, logits.logsumexp(dim=1))
+            highest, place = logits.max(dim=1)
+            runner_up = logits.scatter_(1, place[:, None], -torch.inf).amax(dim=1)
+            tokens = torch.where(highest > best, place + start, tokens)  # of two equal ones the first, like argmax
+            second = torch.maximum(torch.maximum(second, runner_up), torch.minimum(best, highest))
+            best = torch.maximum(best, highest)
+        chosen.append((tokens, best - total, best - second))
     tokens, logprobs, leads = zip(*chosen, strict=True)
     return torch.cat(tokens), torch.cat(logprobs), torch.cat(leads)
 
@@ -99,10 +91,3 @@ def _adjust(model: PreTrainedModel, logits: Tensor) -> Tensor:
     if cap := getattr(config, "final_logit_softcapping", None):
         logits = logits.div_(cap).tanh_().mul_(cap)
     return logits
-
-
-def _add_exp(total: Tensor | None, logits: Tensor) -> Tensor:
-    """Add a block to a running log-sum-exp [rows]; overwrites the block."""
-    highest = logits.amax(dim=1, keepdim=True)
-    block = logits.sub_(highest).exp_().sum(dim=1).log_().add_(highest[:, 0])
-    return block if total is None else torch.logaddexp(total, block)

@@ -22,6 +22,8 @@ SMALLEST_TRIED = 512
 """Least width of a weight matrix that is worth a trial: below it calls cost more than products."""
 FREE_MEMORY_KEPT = 192 * 2**20
 """Bytes that the C library may keep instead of handing them back to the system after every layer."""
+LARGEST_KEPT = 32 * 2**20
+"""Bytes of the largest buffer that is kept; older versions of glibc take no more."""
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 
 _choices: WeakKeyDictionary[PreTrainedModel, dict[tuple[torch.dtype, int], bool]] = WeakKeyDictionary()
@@ -55,7 +57,8 @@ def keep_freed_memory() -> bool:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError):
         return False
-    return bool(mallopt(M_MMAP_THRESHOLD, FREE_MEMORY_KEPT) and mallopt(M_TRIM_THRESHOLD, FREE_MEMORY_KEPT))
+    results = [mallopt(M_TRIM_THRESHOLD, FREE_MEMORY_KEPT), mallopt(M_MMAP_THRESHOLD, LARGEST_KEPT)]
+    return all(results)
 
 
 def prefers_onednn(model: PreTrainedModel) -> bool:

@@ -13,9 +13,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from raml.scoring.attention import Pass, sharing_prefix
-from raml.scoring.definition import check_ids
-from raml.scoring.engine import Cluster, Job, plan_clusters, prefill, run_clusters, send
+from raml.scoring.attention import send, sharing_prefix
+from raml.scoring.engine import Cluster, Job, plan_clusters, prefill, run_clusters
 from raml.scoring.head import score_tokens
 from raml.scoring.kernels import fast_products
 from raml.scoring.memory import choose_chunk_tokens
@@ -42,7 +41,6 @@ def answer_nll_in_one_pass(
         DataError: prompt, bridge or answer is empty, or a prefix is longer than the trajectory.
         ModelError: a layer does not take its attention from transformers' interface, or memory is short.
     """
-    check_ids(prompt_ids, trajectory_ids, bridge_ids, answer_ids, prefix_lens)
     ascending, order = prefix_lens.sort()
     prompt, trajectory, bridge, answer, lens = (
         tuple(ids.tolist()) for ids in (prompt_ids, trajectory_ids, bridge_ids, answer_ids, ascending)
@@ -69,17 +67,15 @@ def score_in_one_pass(
     writing: Writing | None = None,
     memory: int | None = None,
     chunk_tokens: int | None = None,
-    state: Pass | None = None,
 ) -> list[Scores]:
     """Score candidate answers after the prefixes of several trajectories, all in shared chunks; one result per job.
 
     Args:
         model: Any model without an obstacle (`find_obstacle`).
-        jobs: What to score; prompts and bridges have tokens, prefixes lie within their trajectory.
+        jobs: What to score; equal prompts among them are read once.
         writing: Let the model also write its own answer after every bridge.
         memory: Bytes that may be used beside the model's weights; by default most of what is free.
         chunk_tokens: Rows of queries in one forward pass, if not as many as the device likes and the memory holds.
-        state: A pass that served other jobs; if they all had the prompt that these have, it is not read again.
 
     Raises:
         ModelError: a layer does not take its attention from transformers' interface, or the memory is too small.
@@ -87,12 +83,10 @@ def score_in_one_pass(
     if chunk_tokens is None:
         longest = 0 if writing is None else writing.max_new_tokens
         chunk_tokens = choose_chunk_tokens(model, jobs, memory=memory, max_new_tokens=longest)
-    lasting = state is not None
-    state = state or Pass()
     nll: list[list[Tensor]] = [[] for _ in jobs]
     written: list[list[Written]] = [[] for _ in jobs]
-    with sharing_prefix(model, state), fast_products(model):
-        places = prefill(model, state, jobs, chunk_tokens, lasting=lasting)
+    with sharing_prefix(model, sum(job.n_stored for job in jobs)) as state, fast_products(model):
+        places = prefill(model, state, jobs, chunk_tokens)
         for clusters in plan_clusters(jobs, chunk_tokens):
             blocks, hidden = run_clusters(model, state, jobs, places, clusters, keep=writing is not None)
             for cluster, scored in zip(clusters, _score_clusters(model, jobs, clusters, hidden), strict=True):
@@ -125,7 +119,7 @@ def _score_clusters(
             start += len(branch.ids)
         targets += [token for answer in branch.targets for token in answer] * n_branches
         shapes.append((n_branches, len(predicting)))
-    where, wanted = send([rows, targets], hidden.device)
+    where, wanted = send(torch.tensor([rows, targets], dtype=torch.long), hidden.device)
     nll = score_tokens(model, hidden[where], wanted) if targets else hidden.new_empty(0)
     parts = nll.split([n_branches * n_tokens for n_branches, n_tokens in shapes])
     return [part.view(shape) for part, shape in zip(parts, shapes, strict=True)]

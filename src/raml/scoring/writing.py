@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from transformers import GenerationConfig, PreTrainedModel, StoppingCriteria, StoppingCriteriaList
 
-from raml.scoring.attention import Block, Chunk, Pass
+from raml.scoring.attention import Block, Chunk, Pass, send
 from raml.scoring.definition import widen
-from raml.scoring.engine import run_chunk, send
+from raml.scoring.engine import run_chunk
 from raml.scoring.head import choose_tokens
 
 
@@ -65,7 +65,8 @@ class _Alive:
         block, kept = self.block, self.block.kept
         assert kept is not None
         if len(going) < len(self.texts):
-            where = {device: send(going, device) for device in {keys.device for keys, _ in kept.values()}}
+            places = torch.tensor(going, dtype=torch.long)
+            where = {device: send(places, device) for device in {keys.device for keys, _ in kept.values()}}
             kept = {i: (k[:, where[k.device]], v[:, where[v.device]]) for i, (k, v) in kept.items()}
         lens = [block.shared_lens[i] for i in going]
         sees_all = torch.ones(1, self.n_own + 1, dtype=torch.bool)
@@ -94,7 +95,7 @@ def write_greedily(
         assert block.kept is not None
         block.kept = {i: (k[:, :, :n_bridge], v[:, :, :n_bridge]) for i, (k, v) in block.kept.items()}
         alive.append(_Alive(block, texts, n_bridge))
-    rows = hidden[send(bridge_ends, hidden.device)]
+    rows = hidden[send(torch.tensor(bridge_ends), hidden.device)]
     while True:
         tokens, logprobs, leads = choose_tokens(model, rows)
         chosen = (tokens.tolist(), *torch.stack([logprobs, leads]).tolist())
