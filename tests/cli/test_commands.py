@@ -104,6 +104,31 @@ def test_the_own_answers_trace_stands_beside_the_gold_one_and_the_page_shows_one
     assert raml("report", run)[0] == 0
 
 
+def test_readouts_stand_beside_the_traces_and_are_made_once(raml, run):
+    raml("sample", "tiny", run, *SAMPLE)
+    code, out, _ = raml("trace", run, "--readout", "--target", "both", "--threads", "1")
+    assert code == 0
+    folder = Run(run)
+    trajectories, readouts = folder.read_trajectories(), folder.read_readouts()
+    assert [r.trajectory_id for r in readouts] == [t.id for t in trajectories]
+    assert f"Wrote {len(readouts)} readouts (0 were there)" in out
+    assert "the model's own answer is right in" in out
+    assert "tokens; one prompt per prefix would have been" in out
+    done = folder.read_manifest().find_last("trace")
+    assert "readouts.parquet" in [entry.path for entry in done.outputs]
+    assert done.config["readout"]["max_new_tokens"] == 32
+    n_targets = 2 * len(trajectories) - sum(t.answer is None for t in trajectories)
+    assert len(folder.read_traces()) == n_targets
+    _, again, _ = raml("trace", run, "--readout", "--target", "both", "--threads", "1")
+    assert f"Wrote 0 readouts ({len(readouts)} were there)" in again
+    # An answer that is right is the gold one, spelt the same or not.
+    gold = {question.id: question.answer for question in folder.read_questions()}
+    for trajectory, readout in zip(trajectories, readouts, strict=True):
+        for answer, right in zip(readout.answers, readout.correct, strict=True):
+            if answer == gold[trajectory.question_id]:
+                assert right is True
+
+
 def test_trajectories_of_two_models_are_each_traced_by_their_own(raml, run):
     raml("sample", "tiny", run, *SAMPLE)
     raml("sample", "tiny-base", run, *SAMPLE)

@@ -317,6 +317,12 @@ def test_trace_settings_out_of_range(raml, run):
     expect_error(raml("trace", run, "--alpha", "0"), "--alpha is 0")
     expect_error(raml("trace", run, "--limit", "0"), "--limit is 0")
     expect_error(raml("trace", run, "--every", "0"), "--every is 0")
+    expect_error(raml("trace", run, "--memory", "lots"), "'lots' is no size in bytes; write it like 800MB")
+    expect_error(raml("trace", run, "--memory", "0GB"), "is no size in bytes")
+    expect_error(raml("trace", run, "--memory", "2MB"), "Scoring", "2 MB are allowed")
+    expect_error(raml("trace", run, "--readout-tokens", "5"), "need --readout")
+    expect_error(raml("trace", run, "--readout", "--readout-tokens", "0"), "--readout-tokens is 0")
+    expect_error(raml("trace", run, "--readout", "--readout-stop", ""), "--readout-stop is empty")
     assert snapshot(run) == before
 
 

@@ -62,6 +62,29 @@ CONFIGS = {
     "llama-dynamic-rope": lambda: tr.LlamaConfig(
         **SIZES, rope_parameters={"rope_type": "dynamic", "factor": 2.0, "rope_theta": 1e4}
     ),
+    "llama-longrope": lambda: tr.LlamaConfig(
+        **SIZES,
+        rope_parameters={
+            "rope_type": "longrope",
+            "factor": 2.0,
+            "rope_theta": 1e4,
+            "short_factor": [1.0] * 8,
+            "long_factor": [2.0] * 8,
+            "original_max_position_embeddings": 128,
+        },
+    ),
+    "falcon-h1": lambda: tr.FalconH1Config(**SIZES, mamba_d_ssm=64, mamba_n_heads=4, mamba_d_head=16, mamba_d_state=8),
+    "qwen3-next": lambda: tr.Qwen3NextConfig(
+        **SIZES,
+        head_dim=16,
+        num_experts=4,
+        shared_expert_intermediate_size=32,
+        linear_num_key_heads=2,
+        linear_num_value_heads=4,
+        linear_key_head_dim=16,
+        linear_value_head_dim=16,
+        **EXPERTS,
+    ),
     "mamba": lambda: tr.MambaConfig(vocab_size=VOCABULARY, hidden_size=32, num_hidden_layers=2, state_size=8),
     "bloom": lambda: tr.BloomConfig(vocab_size=VOCABULARY, hidden_size=32, n_layer=2, n_head=4),
     "lfm2": lambda: tr.Lfm2Config(**SIZES, layer_types=["conv", "full_attention", "conv"]),

@@ -248,6 +248,17 @@ def test_the_attention_is_put_back_after_an_exception(models):
     assert torch.isfinite(model(input_ids=draw_ids(4)[None]).logits).all()
 
 
+def test_a_pass_inside_a_pass_on_the_same_model_changes_nothing(models):
+    parts = draw_parts()
+    expected = answer_nll_in_one_pass(models("llama"), *parts)
+    before = models("llama").config._attn_implementation
+    with sharing_prefix(models("llama"), 5) as outer:
+        torch.testing.assert_close(answer_nll_in_one_pass(models("llama"), *parts), expected, rtol=0, atol=0)
+        assert models("llama").config._attn_implementation == NAME
+        assert outer.chunk is None
+    assert models("llama").config._attn_implementation == before
+
+
 def test_shared_prefix_attention_outside_of_a_pass_says_so(models):
     model = build_model("llama")
     model.set_attn_implementation(NAME)

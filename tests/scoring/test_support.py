@@ -17,8 +17,11 @@ def test_common_decoders_have_no_obstacle(models, name):
     [
         ("mamba", "keep a state"),
         ("lfm2", "conv layers keep a state"),
+        ("falcon-h1", "keep a state"),
+        ("qwen3-next", "linear_attention layers keep a state"),
         ("bloom", "attention interface"),
         ("llama-dynamic-rope", "dynamic rotary embedding"),
+        ("llama-longrope", "longrope rotary embedding"),
     ],
 )
 def test_models_the_engine_cannot_serve_are_named_with_the_reason(models, name, reason):

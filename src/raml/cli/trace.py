@@ -257,7 +257,7 @@ def _report(
     files: Iterable[Path],
 ) -> None:
     for trajectory_id, error in work.errors[:5]:
-        say(f"Left out {trajectory_id}: {error}")
+        say(f"Left out: {error}" if trajectory_id in str(error) else f"Left out {trajectory_id}: {error}")
     if len(work.errors) > 5:
         say(f"and {len(work.errors) - 5} more left out")
     say(f"Wrote {work.n_new_traces} traces ({len(traces) - work.n_new_traces} were there) to {folder.traces_path}")
