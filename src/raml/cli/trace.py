@@ -11,6 +11,7 @@ from cyclopts import Parameter
 
 from raml.cli.options import LoadOptions, load, parse_bytes
 from raml.cli.stage import StageClock, say, show_progress
+from raml.cli.trace_summary import summarize_readouts, summarize_traces
 from raml.errors import DataError, ModelError, RamlError, RunError
 from raml.records import ModelIdentity, Question, Readout, ReadoutSettings, Trace, TraceSettings, Trajectory
 from raml.store import Journal, Run, lock_run
@@ -189,6 +190,34 @@ def _trace_with(
             bar.advance(n_finished, note=f"{work.n_read:,} tokens read")
 
 
+def _report(
+    folder: Run,
+    trajectories: Sequence[Trajectory],
+    traces: Sequence[Trace],
+    readouts: Sequence[Readout],
+    work: _Work,
+    files: Iterable[Path],
+) -> None:
+    for trajectory_id, error in work.errors[:5]:
+        say(f"Left out: {error}" if trajectory_id in str(error) else f"Left out {trajectory_id}: {error}")
+    if len(work.errors) > 5:
+        say(f"and {len(work.errors) - 5} more left out")
+    say(f"Wrote {work.n_new_traces} traces ({len(traces) - work.n_new_traces} were there) to {folder.traces_path}")
+    if readouts:
+        n_before = len(readouts) - work.n_new_readouts
+        say(f"Wrote {work.n_new_readouts} readouts ({n_before} were there) to {folder.readouts_path}")
+    if work.n_read:
+        say(
+            f"The model read {work.n_read:,} tokens; one prompt per prefix would have been "
+            f"{work.n_read_by_definition:,}."
+        )
+    summarize_traces(trajectories, traces)
+    summarize_readouts(trajectories, readouts)
+    for path in files:
+        say(f"Figure: {path}")
+    say(f"Next: raml report {folder.path}")
+
+
 def _draw(
     folder: Run,
     questions: Sequence[Question],
@@ -246,65 +275,3 @@ def _check_weights(loaded: LoadedModel, trajectories: Sequence[Trajectory]) -> N
                 f"Trajectory {trajectory.id} was written by {now.name} with other weights or another configuration "
                 f"than it has now. Bring those back, or score with these by --model {now.name}."
             )
-
-
-def _report(
-    folder: Run,
-    trajectories: Sequence[Trajectory],
-    traces: Sequence[Trace],
-    readouts: Sequence[Readout],
-    work: _Work,
-    files: Iterable[Path],
-) -> None:
-    for trajectory_id, error in work.errors[:5]:
-        say(f"Left out: {error}" if trajectory_id in str(error) else f"Left out {trajectory_id}: {error}")
-    if len(work.errors) > 5:
-        say(f"and {len(work.errors) - 5} more left out")
-    say(f"Wrote {work.n_new_traces} traces ({len(traces) - work.n_new_traces} were there) to {folder.traces_path}")
-    if readouts:
-        n_before = len(readouts) - work.n_new_readouts
-        say(f"Wrote {work.n_new_readouts} readouts ({n_before} were there) to {folder.readouts_path}")
-    if work.n_read:
-        say(
-            f"The model read {work.n_read:,} tokens; one prompt per prefix would have been "
-            f"{work.n_read_by_definition:,}."
-        )
-    _summarise_traces(trajectories, traces)
-    _summarise_readouts(trajectories, readouts)
-    for path in files:
-        say(f"Figure: {path}")
-    say(f"Next: raml report {folder.path}")
-
-
-def _summarise_traces(trajectories: Sequence[Trajectory], traces: Sequence[Trace]) -> None:
-    """Print how the loss moved along right and wrong trajectories."""
-    correct = {trajectory.id: trajectory.correct for trajectory in trajectories}
-    for target, answer in (("gold", ""), ("own", " of its own answer")):
-        for label, wanted in (("right", True), ("wrong", False)):
-            scored = [t for t in traces if t.settings.target == target and correct[t.trajectory_id] is wanted]
-            curves = [trace.mean_nll for trace in scored]
-            if not curves:
-                continue
-            start, end = (sum(float(c[i]) for c in curves) / len(curves) for i in (0, -1))
-            n_lower = sum(bool(c[-1] < c[0]) for c in curves)
-            say(
-                f"{label}: L̂{answer} {start:.3f} → {end:.3f} nats on average; "
-                f"lower at the end in {n_lower} of {len(curves)}"
-            )
-
-
-def _summarise_readouts(trajectories: Sequence[Trajectory], readouts: Sequence[Readout]) -> None:
-    """Print where along right trajectories the model's own answer became right, and how often it is at the ends."""
-    correct = {trajectory.id: trajectory.correct for trajectory in trajectories}
-    for label, wanted in (("right", True), ("wrong", False)):
-        own = [readout for readout in readouts if correct[readout.trajectory_id] is wanted]
-        if not own:
-            continue
-        n_start, n_end = (sum(readout.correct[i] is True for readout in own) for i in (0, -1))
-        text = (
-            f"{label}: the model's own answer is right in {n_start} of {len(own)} at the start, in {n_end} at the end"
-        )
-        settled = sorted(place for readout in own if (place := readout.find_settled()) is not None)
-        if settled and wanted:
-            text += f"; half of them stay right from prefix {settled[(len(settled) - 1) // 2]} on or before"
-        say(text)

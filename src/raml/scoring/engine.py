@@ -16,8 +16,10 @@ from raml.scoring.attention import Block, Chunk, Pass, send
 from raml.scoring.branches import Branch, build_branch
 from raml.scoring.definition import check_parts
 
-PREFILL_ROWS = 128
-"""Most rows of prompt ⊕ trajectory in a block: their own scores, half of them masked, are the square of it."""
+PREFILL_ROWS = {"cpu": 128}
+"""Most rows of prompt ⊕ trajectory in a block by kind of device: their own scores, half of them masked, are the square
+of it, but a GPU wants few and large calls."""
+PREFILL_ROWS_ELSEWHERE = 512
 WIDEST_BAND = 128
 """Most stored positions in which the prefixes of a block may differ: masked scores must not outweigh the dense ones."""
 
@@ -99,13 +101,14 @@ def _run_stretches(
 ) -> None:
     """Run stretches of text (ids, first place of its sequence, position of the first id) and store what comes out."""
     even = _divide_evenly(sum(len(tokens) for tokens, _, _ in stretches), n_rows)
+    most = PREFILL_ROWS.get(model.device.type, PREFILL_ROWS_ELSEWHERE)
     ids: list[int] = []
     positions: list[int] = []
     chunk = Chunk([])
     for tokens, place, begin in stretches:
         done = 0
         while done < len(tokens):
-            n = min(len(tokens) - done, PREFILL_ROWS, even - len(ids))
+            n = min(len(tokens) - done, most, even - len(ids))
             start, position = len(ids), begin + done
             depths = range(n)
             causal = torch.ones(n, n, dtype=torch.bool).tril_()

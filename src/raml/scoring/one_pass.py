@@ -46,7 +46,7 @@ def answer_nll_in_one_pass(
         tuple(ids.tolist()) for ids in (prompt_ids, trajectory_ids, bridge_ids, answer_ids, ascending)
     )
     scores = score_in_one_pass(model, [Job(prompt, trajectory, bridge, (answer,), lens)], chunk_tokens=chunk_tokens)
-    return scores[0].nll[0][order.argsort()]
+    return scores[0].nll[0][order.argsort().cpu()]
 
 
 @dataclass(frozen=True)
