@@ -129,6 +129,15 @@ def test_readouts_stand_beside_the_traces_and_are_made_once(raml, run):
                 assert right is True
 
 
+def test_readouts_are_kept_where_no_trajectory_has_an_answer_of_its_own_to_score(raml, run):
+    """Five tokens are too few for an answer; what the model would say can be read all the same."""
+    raml("sample", "tiny", run, "--n", "1", "--max-new-tokens", "5")
+    code, out, _ = raml("trace", run, "--target", "own", "--readout", "--threads", "1")
+    assert code == 0
+    assert "Left out: Trajectory" in out
+    assert (len(Run(run).read_traces()), len(Run(run).read_readouts())) == (0, 3)
+
+
 def test_trajectories_of_two_models_are_each_traced_by_their_own(raml, run):
     raml("sample", "tiny", run, *SAMPLE)
     raml("sample", "tiny-base", run, *SAMPLE)

@@ -63,21 +63,8 @@ def trace(
         How much memory may be used beside the model's weights, such as 800MB; by default most of what is free.
     """
     settings = settings or TraceSettings()
-    if not 0 < alpha <= 1:
-        raise DataError(f"--alpha is {alpha}; it must be above 0 and at most 1.")
-    if limit is not None and limit < 1:
-        raise DataError(f"--limit is {limit}; it must be at least 1.")
-    if isinstance(settings.every, int) and settings.every < 1:
-        raise DataError(f"--every is {settings.every}; it must be at least 1, or sentence.")
-    asked = None
-    if readout:
-        if readout_tokens < 1:
-            raise DataError(f"--readout-tokens is {readout_tokens}; it must be at least 1.")
-        if "" in readout_stop:
-            raise DataError("--readout-stop is empty; an empty text would end every answer before it begins.")
-        asked = ReadoutSettings(settings.bridge, settings.span, settings.every, readout_tokens, readout_stop)
-    elif readout_stop or readout_tokens != ReadoutSettings.max_new_tokens:
-        raise DataError("--readout-tokens and --readout-stop need --readout.")
+    _check_ranges(settings, limit, alpha)
+    asked = _choose_readout(settings, readout, readout_tokens, readout_stop)
     work = _Work(settings, asked, None if memory is None else parse_bytes(memory))
     folder = Run(run)
     questions = folder.read_questions()
@@ -96,7 +83,7 @@ def trace(
                 work.errors += [(trajectory.id, error) for trajectory in own]
                 continue
             _trace_with(loaded, folder, questions, own, work)
-        if not any(t.id in work.wanted for t in folder.read_traces()):
+        if not any(record.id in work.wanted for record in (*folder.read_traces(), *folder.read_readouts())):
             raise work.errors[0][1]
         all_traces = folder.close_traces()
         traces = [t for t in all_traces if t.id in work.wanted]
@@ -116,6 +103,39 @@ def trace(
             model=work.models[0] if len(work.models) == 1 else None,
         )
     _report(folder, trajectories, traces, readouts, work, files)
+
+
+def _check_ranges(settings: TraceSettings, limit: int | None, alpha: float) -> None:
+    """Refuse settings that make no sense, before anything is read.
+
+    Raises:
+        DataError: one is out of its range.
+    """
+    if not 0 < alpha <= 1:
+        raise DataError(f"--alpha is {alpha}; it must be above 0 and at most 1.")
+    if limit is not None and limit < 1:
+        raise DataError(f"--limit is {limit}; it must be at least 1.")
+    if isinstance(settings.every, int) and settings.every < 1:
+        raise DataError(f"--every is {settings.every}; it must be at least 1, or sentence.")
+
+
+def _choose_readout(
+    settings: TraceSettings, wanted: bool, tokens: int, stop: tuple[str, ...]
+) -> ReadoutSettings | None:
+    """Settings of the readouts, where they are wanted.
+
+    Raises:
+        DataError: an option of theirs is out of its range, or given without them.
+    """
+    if not wanted:
+        if stop or tokens != ReadoutSettings.max_new_tokens:
+            raise DataError("--readout-tokens and --readout-stop need --readout.")
+        return None
+    if tokens < 1:
+        raise DataError(f"--readout-tokens is {tokens}; it must be at least 1.")
+    if "" in stop:
+        raise DataError("--readout-stop is empty; an empty text would end every answer before it begins.")
+    return ReadoutSettings(settings.bridge, settings.span, settings.every, tokens, stop)
 
 
 @dataclass

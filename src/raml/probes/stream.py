@@ -52,8 +52,8 @@ def stream_probes(
     Trajectories of one question share the prompt's keys and values, and small models run many trajectories at a time.
     Batches are cut from the whole list, whatever is done already; so a command that was killed and is run again
     computes what is missing in the batch it would have had, to the same bits (on the same machine, and unless so little
-    memory is free that fewer rows run at a time). An error that concerns one trajectory
-    is noted on its outcome, and the others go on.
+    memory is free that fewer rows run at a time). An error that concerns one trajectory is noted on its outcome, and
+    the others go on.
 
     Args:
         loaded: The model that scores.

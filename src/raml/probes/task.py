@@ -87,16 +87,8 @@ def plan_task(
     """
     common = settings[0] if settings else readout
     assert common is not None, "nothing is asked"
-    if (
-        settings
-        and readout
-        and (readout.bridge, readout.span, readout.every)
-        != (
-            common.bridge,
-            common.span,
-            common.every,
-        )
-    ):
+    place = (common.bridge, common.span, common.every)
+    if readout is not None and (readout.bridge, readout.span, readout.every) != place:
         raise DataError("Traces and readouts from one pass need the same bridge, span and prefixes.")
     bridge_ids = encode_text(loaded.tokenizer, common.bridge)
     if not bridge_ids:

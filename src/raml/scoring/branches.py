@@ -14,13 +14,11 @@ class Branch:
     """A tree of tokens that continues a prefix; every node sees its ancestors and itself."""
 
     ids: tuple[int, ...]
-    """Tokens that are read [A]; an answer's last token is predicted, never read."""
+    """Tokens that are read, the bridge first [A]; an answer's last token is predicted, never read."""
     depths: tuple[int, ...]
     """Distance of each token from the branch's first one [A]."""
     visible: Tensor
     """Whether row i sees token j [A, A]."""
-    n_bridge: int
-    """How many of the tokens are the bridge; they come first."""
     rows: tuple[tuple[int, ...], ...]
     """For each answer, the row that predicts each of its tokens."""
     targets: tuple[tuple[int, ...], ...]
@@ -55,4 +53,4 @@ def build_branch(bridge_ids: Sequence[int], answers: Sequence[Sequence[int]]) ->
             visible[node] |= visible[parent]
             depths[node] = depths[parent] + 1
     targets = tuple(tuple(answer) for answer in answers)
-    return Branch(tuple(ids), tuple(depths), visible, len(bridge_ids), tuple(rows), targets)
+    return Branch(tuple(ids), tuple(depths), visible, tuple(rows), targets)
