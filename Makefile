@@ -65,7 +65,7 @@ tiny: $(STAMP)
 	$(BIN)/python recipes/tiny.py
 
 lock: $(STAMP)
-	$(BIN)/python -m piptools compile --quiet --strip-extras --extra dev --no-emit-index-url --no-emit-find-links \
+	$(BIN)/python -m piptools compile --quiet --strip-extras --extra dev --extra train --no-emit-index-url --no-emit-find-links \
 		--no-emit-trusted-host --output-file requirements.lock pyproject.toml requirements.in
 	sed -i 's/+cpu$$//' requirements.lock  # a plain version matches CPU and CUDA builds alike
 

@@ -14,7 +14,7 @@ from raml.tiny.expressions import HIGHEST, LOWEST, apply_reduction, find_reducti
 from raml.tiny.oracle import OracleTrajectory, write_trajectories
 from raml.tiny.questions import make_questions, read_expression
 from raml.tiny.tokenizer import TURN_END
-from tiny_train import Branch, Row
+from raml.training.examples import NO_LOSS, Example
 
 THINK, NOTHINK = PromptSettings(), PromptSettings(mode="nothink")
 NO_THOUGHT_ANSWER = "**Final Answer**\n\\boxed{"
@@ -33,17 +33,17 @@ class Mix:
     nothink: float
     """Share of questions that are also answered without thinking."""
     early: int
-    """Early answers per trajectory: branches that give the true answer after some prefix of the reasoning."""
+    """Early answers per trajectory: rows that give the true answer after some prefix of the reasoning."""
 
 
-BASE_SHORT = Mix(slip=0.0, wrong=0.0, malformed=0.0, nothink=0.1, early=2)
-BASE_NOISY = Mix(slip=0.03, wrong=0.15, malformed=0.3, nothink=0.08, early=2)
-SFT = Mix(slip=0.03, wrong=0.0, malformed=0.0, nothink=0.08, early=2)
+BASE_SHORT = Mix(slip=0.0, wrong=0.0, malformed=0.0, nothink=0.1, early=1)
+BASE_NOISY = Mix(slip=0.03, wrong=0.15, malformed=0.3, nothink=0.08, early=1)
+SFT = Mix(slip=0.03, wrong=0.0, malformed=0.0, nothink=0.08, early=1)
 
 
 def make_solution_rows(
     tokenizer: PreTrainedTokenizerBase, questions: Sequence[Question], mix: Mix, rng: random.Random
-) -> list[Row]:
+) -> list[Example]:
     """Make the rows of one trajectory per question, with early answers and no-thinking rows as the mix says."""
     rows = []
     close_id, end_id = encode_text(tokenizer, THINK_CLOSE + TURN_END)
@@ -52,17 +52,17 @@ def make_solution_rows(
         prompt = list(build_prompt(tokenizer, question.prompt, THINK))
         correct, loss = encode_response(tokenizer, oracle)
         response, loss = _spoil(tokenizer, correct, loss, oracle, mix, rng)
+        rows.append(_make_row(prompt, [*response, end_id], [*loss, True]))
         # Early answers leave before the first mistake: the true answer after a wrong step would teach to ignore steps.
         n_correct = next((i for i, (a, b) in enumerate(zip(correct, response, strict=False)) if a != b), len(response))
         last_cut = min(n_correct, correct.index(close_id))
-        branches = tuple(
-            _make_early_answer(tokenizer, len(prompt), last_cut, question.answer, rng) for _ in range(mix.early)
-        )
-        rows.append(_make_row(prompt, response, loss, end_id, branches))
+        rows += [
+            _make_early_answer(tokenizer, prompt, response[:last_cut], question.answer, rng) for _ in range(mix.early)
+        ]
         if rng.random() < mix.nothink:
             prompt_without = list(build_prompt(tokenizer, question.prompt, NOTHINK))
-            answer = list(encode_text(tokenizer, f"{NO_THOUGHT_ANSWER}{question.answer}}}"))
-            rows.append(_make_row(prompt_without, answer, [True] * len(answer), end_id))
+            answer = list(encode_text(tokenizer, f"{NO_THOUGHT_ANSWER}{question.answer}}}{TURN_END}"))
+            rows.append(_make_row(prompt_without, answer, [True] * len(answer)))
     return rows
 
 
@@ -81,12 +81,12 @@ def encode_response(tokenizer: PreTrainedTokenizerBase, oracle: OracleTrajectory
     return ids, loss
 
 
-def make_text_rows(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[Row]:
+def make_text_rows(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[Example]:
     """Make rows of plain text with loss on every token."""
     rows = []
     for text in texts:
         ids = list(encode_text(tokenizer, text + TURN_END))
-        rows.append(Row(ids, [False] + [True] * (len(ids) - 1)))
+        rows.append(_make_row([], ids, [True] * len(ids)))
     return rows
 
 
@@ -126,7 +126,7 @@ def write_rewrites(question: Question, rng: random.Random) -> str:
     return "\n".join(lines)
 
 
-def make_base_rows(tokenizer: PreTrainedTokenizerBase, scale: float, seed: int) -> tuple[list[Row], list[Row]]:
+def make_base_rows(tokenizer: PreTrainedTokenizerBase, scale: float, seed: int) -> tuple[list[Example], list[Example]]:
     """Make the base model's two stages: skills (facts, copies, rewrites, short solutions), then noisy solutions."""
     rng = random.Random(seed)
 
@@ -141,31 +141,30 @@ def make_base_rows(tokenizer: PreTrainedTokenizerBase, scale: float, seed: int) 
     return skills, noisy
 
 
-def make_sft_rows(tokenizer: PreTrainedTokenizerBase, scale: float, seed: int) -> list[Row]:
+def make_sft_rows(tokenizer: PreTrainedTokenizerBase, scale: float, seed: int) -> list[Example]:
     """Make the SFT stage: one verbose oracle trajectory for each of many questions of the trained sizes."""
     rng = random.Random(seed)
     questions = make_questions(max(8, round(18000 * scale)), split="train", seed=rng.getrandbits(32))
     return make_solution_rows(tokenizer, questions, SFT, rng)
 
 
-def _make_row(
-    prompt: list[int], response: list[int], loss: list[bool], end_id: int, branches: tuple[Branch, ...] = ()
-) -> Row:
-    return Row([*prompt, *response, end_id], [False] * len(prompt) + [*loss, True], branches)
+def _make_row(prompt: list[int], response: list[int], loss: list[bool]) -> Example:
+    labels = [token if wanted else NO_LOSS for token, wanted in zip(response, loss, strict=True)]
+    return Example((*prompt, *response), (*[NO_LOSS] * len(prompt), *labels))
 
 
 def _make_early_answer(
-    tokenizer: PreTrainedTokenizerBase, prompt_len: int, last_cut: int, answer: str, rng: random.Random
-) -> Branch:
-    """Leave the reasoning at any token up to last_cut, go over the bridge, and take the loss on the true answer alone.
+    tokenizer: PreTrainedTokenizerBase, prompt: list[int], reasoning: list[int], answer: str, rng: random.Random
+) -> Example:
+    """Leave the reasoning at any token, go over the bridge, and take the loss on the true answer alone.
 
     Without this the answer's NLL along right trajectories rises in the middle: a model that never saw an answer
     there takes the bridge for a sign that the number before it is the answer.
     """
-    cut = 0 if rng.random() < 0.05 else rng.randint(0, last_cut)
-    bridge = encode_text(tokenizer, TraceSettings().bridge)
-    stated = encode_text(tokenizer, f"{answer}}}{TURN_END}")
-    return Branch(prompt_len + cut, [*bridge, *stated], [False] * len(bridge) + [True] * len(stated))
+    cut = 0 if rng.random() < 0.05 else rng.randint(0, len(reasoning))
+    read = [*prompt, *reasoning[:cut], *encode_text(tokenizer, TraceSettings().bridge)]
+    stated = list(encode_text(tokenizer, f"{answer}}}{TURN_END}"))
+    return _make_row(read, stated, [True] * len(stated))
 
 
 def _spoil(

@@ -35,16 +35,18 @@ from transformers import (
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 from transformers.utils import logging as transformers_logging
 
-from raml.errors import ModelError
+from raml.errors import DataError, ModelError
 from raml.records import ModelIdentity
 
-EMBEDDED = {"tiny": "sft", "tiny-base": "base"}
+EMBEDDED = {"tiny": "sft", "tiny-base": "base", "tiny-grpo": "grpo"}
 """Models inside the package, and their folders below raml/tiny/weights."""
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 CONFIG_REMARKS = {"transformers_version", "_name_or_path", "torch_dtype", "dtype"}
 TOKENIZER_FILES = {"tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt", "vocab.txt", "added_tokens.json"}
 PICKLE_SUFFIXES = {".bin", ".pt", ".pth", ".ckpt", ".pkl"}
+SMALL_MODEL = 10_000_000
+"""Parameters below which threads wait for each other longer than they work; on a busy machine twenty times longer."""
 HUB_FILES = ["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt", "*.py"]
 
 
@@ -94,7 +96,7 @@ def load_model(
     """Load a model for inference.
 
     Args:
-        name: "tiny", "tiny-base", a Hugging Face Hub name, a folder, or a .gguf file.
+        name: "tiny", "tiny-base", "tiny-grpo", a Hugging Face Hub name, a folder, or a .gguf file.
         dtype: "float32", "bfloat16", "float16", or "auto": float32 on a CPU, elsewhere what the weights are stored in.
         device: Such as "cpu" or "cuda:1"; "auto" takes an accelerator where there is one, "all" spreads the layers over
             all accelerators, for models that one does not hold.
@@ -112,7 +114,9 @@ def load_model(
     folder = source if source.is_dir() else source.parent
     _check_architecture(name, source, trust_remote_code)
     options: dict[str, Any] = {"trust_remote_code": trust_remote_code}
-    placement = {"device_map": "auto" if device == "all" else {"": torch_device}}
+    placement: dict[str, Any] = {}  # none on a CPU: where weights are sharded by a launcher, it places them itself
+    if torch_device.type != "cpu":
+        placement["device_map"] = "auto" if device == "all" else {"": torch_device}
     if source.is_file():
         options["gguf_file"] = source.name
     try:
@@ -131,6 +135,18 @@ def load_model(
         config_sha256=hash_config(source) if source.is_dir() else None,
     )
     return LoadedModel(model, tokenizer, identity)
+
+
+def set_threads(threads: int | None, model: PreTrainedModel) -> None:
+    """Set the CPU threads of the arithmetic: what was asked for, else one for a small model, else leave them.
+
+    Raises:
+        DataError: fewer than one were asked for.
+    """
+    if threads is not None and threads < 1:
+        raise DataError(f"--threads is {threads}; it must be at least 1.")
+    if threads is not None or model.num_parameters() < SMALL_MODEL:
+        torch.set_num_threads(threads or 1)
 
 
 def find_source(name: str, revision: str | None = None) -> Path:

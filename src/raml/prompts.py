@@ -32,12 +32,16 @@ def has_thinking_switch(tokenizer: PreTrainedTokenizerBase) -> bool:
     return "enable_thinking" in str(tokenizer.chat_template)
 
 
+def write_message(question: str, settings: PromptSettings) -> str:
+    """Write the user's message: the question, a blank line and the instruction."""
+    return f"{question}\n\n{settings.instruction}" if settings.instruction else question
+
+
 def render_prompt(tokenizer: PreTrainedTokenizerBase, question: str, settings: PromptSettings) -> str:
     """Write the prompt as the model will read it, up to where its response starts.
 
-    The question, a blank line and the instruction are one user message. In mode "nothink" the model's own switch is
-    used where its template has one; elsewhere the paper's delimiter sentence is put in the model's mouth, after an
-    opening `<think>` if the model knows that token.
+    In mode "nothink" the model's own switch is used where its template has one; elsewhere the paper's delimiter
+    sentence is put in the model's mouth, after an opening `<think>` if the model knows that token.
 
     Raises:
         ModelError: the tokenizer has no chat template, or the template fails on this message.
@@ -47,12 +51,10 @@ def render_prompt(tokenizer: PreTrainedTokenizerBase, question: str, settings: P
             f"{tokenizer.name_or_path} has no chat template, so its prompt format is unknown. "
             "Give one with --chat-template FILE (a Jinja file; chat_template= in Python)."
         )
-    content = f"{question}\n\n{settings.instruction}" if settings.instruction else question
     switch: dict[str, Any] = {"enable_thinking": settings.mode == "think"} if has_thinking_switch(tokenizer) else {}
+    messages = [{"role": "user", "content": write_message(question, settings)}]
     try:
-        text = tokenizer.apply_chat_template(
-            [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True, **switch
-        )
+        text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True, **switch)
     except Exception as error:
         raise ModelError(f"The chat template of {tokenizer.name_or_path} failed: {error}") from error
     assert isinstance(text, str)
@@ -66,6 +68,27 @@ def render_prompt(tokenizer: PreTrainedTokenizerBase, question: str, settings: P
 def build_prompt(tokenizer: PreTrainedTokenizerBase, question: str, settings: PromptSettings) -> tuple[int, ...]:
     """Turn a question into the token ids that precede the response; see `render_prompt`."""
     return encode_text(tokenizer, render_prompt(tokenizer, question, settings))
+
+
+def continue_prompt(prompt: str, response: str) -> str:
+    """Leave out a response's opening `<think>` where the prompt holds it already."""
+    if prompt.rstrip().endswith(THINK_OPEN) and response.lstrip().startswith(THINK_OPEN):
+        return response.lstrip().removeprefix(THINK_OPEN).removeprefix("\n")
+    return response
+
+
+def find_turn_end(tokenizer: PreTrainedTokenizerBase, stop_ids: Sequence[int]) -> int:
+    """Find the token that a response has to end with: the end mark that the chat template itself puts there.
+
+    A model may know several; where the template shows none of them, it is the first.
+    """
+    messages = [{"role": "user", "content": "Question"}, {"role": "assistant", "content": "Response"}]
+    try:
+        text = str(tokenizer.apply_chat_template(messages, tokenize=False))
+    except Exception as error:
+        raise ModelError(f"The chat template of {tokenizer.name_or_path} failed: {error}") from error
+    after = encode_text(tokenizer, text.rpartition("Response")[2])
+    return next((token for token in after if token in stop_ids), stop_ids[0])
 
 
 def encode_answer(tokenizer: PreTrainedTokenizerBase, bridge: str, answer: str) -> tuple[int, ...]:
@@ -94,8 +117,8 @@ def decode_tokens(tokenizer: PreTrainedTokenizerBase, token_ids: Sequence[int]) 
     text, ends = "", []
     context, start = 0, 0  # ids[context:start] is decoded text that gives ids[start:] its surroundings
     for i in range(len(token_ids)):
-        before = _decode(tokenizer, token_ids[context:start])
-        now = _decode(tokenizer, token_ids[context : i + 1])
+        before = decode_text(tokenizer, token_ids[context:start])
+        now = decode_text(tokenizer, token_ids[context : i + 1])
         if not now.endswith(UNDECODED) or i + 1 == len(token_ids) or i + 1 - start > 8:
             text += now[len(before) :]
             context, start = start, i + 1
@@ -127,7 +150,8 @@ def find_sentence_ends(text: str, token_ends: Sequence[int]) -> list[int]:
     return sorted({bisect.bisect_left(token_ends, end) + 1 for end in ends})
 
 
-def _decode(tokenizer: PreTrainedTokenizerBase, token_ids: Sequence[int]) -> str:
+def decode_text(tokenizer: PreTrainedTokenizerBase, token_ids: Sequence[int]) -> str:
+    """Turn token ids into text, special tokens kept."""
     text = tokenizer.decode(list(token_ids), skip_special_tokens=False, clean_up_tokenization_spaces=False)
     assert isinstance(text, str)
     return text

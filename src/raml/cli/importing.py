@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from raml.cli.options import LoadOptions, load
-from raml.cli.stage import StageClock, say, show_progress
+from raml.cli.stage import say, show_progress
 from raml.errors import DataError
 from raml.interchange import PlainTrajectory, read_plain
 from raml.records import PromptSettings, Trajectory
-from raml.store import Journal, Run, lock_run
+from raml.store import Journal, Run, StageClock, lock_run
 
 if TYPE_CHECKING:
     from raml.models import LoadedModel

@@ -20,6 +20,7 @@ from raml.cli.questions import questions
 from raml.cli.report import report
 from raml.cli.sample import sample
 from raml.cli.trace import trace
+from raml.cli.train import train
 from raml.errors import DataError, RamlError
 
 app = App(
@@ -35,6 +36,7 @@ app = App(
 for command in (demo, questions, sample, trace, report):
     app.command(command)
 app.command(import_file, name="import")
+app.command(train)
 
 
 app.meta.suppress_keyboard_interrupt = False

@@ -11,10 +11,6 @@ if TYPE_CHECKING:
     from raml.models import LoadedModel
 
 
-SMALL_MODEL = 10_000_000
-"""Parameters below which threads wait for each other longer than they work; on a busy machine twenty times longer."""
-
-
 @dataclass(frozen=True)
 class LoadOptions:
     """How a model is loaded."""
@@ -50,14 +46,9 @@ def parse_bytes(text: str) -> int:
 
 def load(name: str, options: LoadOptions | None) -> LoadedModel:
     """Load a model as the options say; torch is imported here, so that help texts come without it."""
-    import torch
-
-    from raml.errors import DataError
-    from raml.models import load_model
+    from raml.models import load_model, set_threads
 
     options = options or LoadOptions()
-    if options.threads is not None and options.threads < 1:
-        raise DataError(f"--threads is {options.threads}; it must be at least 1.")
     loaded = load_model(
         name,
         dtype=options.dtype,
@@ -66,8 +57,5 @@ def load(name: str, options: LoadOptions | None) -> LoadedModel:
         chat_template=options.chat_template,
         trust_remote_code=options.trust_remote_code,
     )
-    if options.threads is not None:
-        torch.set_num_threads(options.threads)
-    elif loaded.model.num_parameters() < SMALL_MODEL:
-        torch.set_num_threads(1)
+    set_threads(options.threads, loaded.model)
     return loaded

@@ -8,10 +8,10 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from raml.cli.options import LoadOptions, load
-from raml.cli.stage import StageClock, say, show_progress
+from raml.cli.stage import say, show_progress
 from raml.errors import DataError
-from raml.records import PromptSettings, SamplingSettings, Trajectory
-from raml.store import Journal, Run, lock_run
+from raml.records import PromptSettings, Question, SamplingSettings, Trajectory
+from raml.store import Journal, Run, StageClock, lock_run
 
 
 def sample(
@@ -34,7 +34,8 @@ def sample(
     Parameters
     ----------
     model
-        "tiny", "tiny-base", a Hub name, a folder or a .gguf file.
+        "tiny", "tiny-base", "tiny-grpo", a Hub name, a folder or a .gguf file. "oracle" writes n distinct right
+        trajectories for questions of the embedded world, without a model.
     run
         A run folder with questions (see `raml questions`).
     n
@@ -44,13 +45,17 @@ def sample(
     batch_size
         Trajectories made at the same time. It changes the speed, and the log-probabilities in their last digits.
     """
-    from raml.sampling import plan_samples, resolve_sampling, stream_trajectories
+    from raml.sampling import ORACLE, plan_samples, resolve_sampling, stream_trajectories
 
     prompt = prompt or PromptSettings()
     if limit is not None and limit < 1:
         raise DataError(f"--limit is {limit}; it must be at least 1.")
     folder = Run(run)
     found = folder.read_questions()[:limit]
+    if model == ORACLE:
+        seed = (sampling or SamplingSettings()).seed
+        _write_oracle(folder, found, n, prompt, seed)
+        return
     loaded = load(model, options)
     sampling = resolve_sampling(loaded, sampling)
     config = {"model": model, "n": n, "limit": limit, "batch_size": batch_size, "prompt": prompt, "sampling": sampling}
@@ -79,6 +84,36 @@ def sample(
             model=loaded.identity,
         )
     _report(folder, made, len(units) - len(done))
+
+
+def _write_oracle(folder: Run, questions: list[Question], n: int, prompt: PromptSettings, seed: int) -> None:
+    """Let the tiny world's oracle answer: trajectories to learn from."""
+    from raml.sampling import ORACLE, ask_oracle
+
+    loaded = load("tiny", None)
+    config = {"model": ORACLE, "n": n, "limit": len(questions), "prompt": prompt, "seed": seed}
+    clock = StageClock(folder, "sample", config)
+    with lock_run(folder.path):
+        done = {t.id for t in folder.read_trajectories()}
+        made, n_new = [], 0
+        with show_progress("writing", len(questions)) as bar, Journal(folder.trajectories_path) as journal:
+            for question in questions:
+                written = ask_oracle(loaded, question, n, seed=seed, prompt=prompt)
+                new = [trajectory for trajectory in written if trajectory.id not in done]
+                journal.append(new)
+                made += written
+                n_new += len(new)
+                bar.advance()
+        folder.order_trajectories()
+        clock.finish(
+            inputs=(folder.questions_path,),
+            outputs={folder.trajectories_path: len(done) + n_new},
+            n_units=len(made),
+            n_new=n_new,
+            seed=seed,
+            model=loaded.identity,
+        )
+    _report(folder, made, n_new)
 
 
 def _report(folder: Run, made: list[Trajectory], n_new: int) -> None:

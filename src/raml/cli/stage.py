@@ -1,14 +1,11 @@
-"""What every stage's command does around its work: progress, resume, manifest, closing words."""
+"""What every stage's command does around its work: progress and closing words."""
 
 from __future__ import annotations
 
 import contextlib
 import sys
-import time
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterator
 
-import msgspec
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -19,9 +16,6 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-
-from raml.records import ModelIdentity, StageManifest
-from raml.store import Run, find_git_commit, list_versions
 
 console = Console(highlight=False, soft_wrap=True)
 
@@ -38,6 +32,10 @@ class ProgressBar:
         self._n_steps = 0
         self._progress.update(self._task, advance=n, note=note)
 
+    def move_to(self, done: int, total: int, note: str = "") -> None:
+        """Show how much of a total that was not known before is done."""
+        self._progress.update(self._task, completed=done, total=total, note=note)
+
     def step(self, n_rows: int) -> None:
         """Show that a batch of so many rows is one token further."""
         self._n_steps += 1
@@ -45,7 +43,7 @@ class ProgressBar:
 
 
 @contextlib.contextmanager
-def show_progress(label: str, total: int, done: int = 0) -> Iterator[ProgressBar]:
+def show_progress(label: str, total: int | None, done: int = 0) -> Iterator[ProgressBar]:
     """Show a bar while the block runs."""
     columns = (
         TextColumn("{task.description}"),
@@ -58,43 +56,6 @@ def show_progress(label: str, total: int, done: int = 0) -> Iterator[ProgressBar
     )
     with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
         yield ProgressBar(progress, progress.add_task(label, total=total, completed=done, note=""))
-
-
-class StageClock:
-    """Collects what the manifest says about a stage while it runs."""
-
-    def __init__(self, run: Run, stage: str, config: Mapping[str, object]) -> None:
-        self.run, self.stage, self.config = run, stage, config
-        self.started = time.monotonic()
-
-    def finish(
-        self,
-        *,
-        inputs: tuple[Path, ...],
-        outputs: dict[Path, int | None],
-        n_units: int,
-        n_new: int,
-        n_errors: int = 0,
-        seed: int | None = None,
-        model: ModelIdentity | None = None,
-    ) -> None:
-        """Write the stage into the run's manifest; the last thing a stage does."""
-        stage = StageManifest(
-            stage=self.stage,
-            command=("raml", *sys.argv[1:]),
-            config=msgspec.to_builtins(dict(self.config), enc_hook=str),
-            seed=seed,
-            model=model,
-            git_commit=find_git_commit(),
-            versions=list_versions(),
-            inputs=(),
-            outputs=(),
-            n_units=n_units,
-            n_new=n_new,
-            n_errors=n_errors,
-            wall_s=round(time.monotonic() - self.started, 3),
-        )
-        self.run.record_stage(stage, inputs, outputs)
 
 
 def say(text: str) -> None:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from raml.cli.options import LoadOptions, load, parse_bytes
-from raml.cli.stage import StageClock, say, show_progress
+from raml.cli.stage import say, show_progress
 from raml.cli.trace_summary import summarize_readouts, summarize_traces
 from raml.errors import DataError, ModelError, RamlError, RunError
 from raml.records import ModelIdentity, Question, Readout, ReadoutSettings, Trace, TraceSettings, Trajectory
-from raml.store import Journal, Run, lock_run
+from raml.store import Journal, Run, StageClock, lock_run
 
 if TYPE_CHECKING:
     from raml.models import LoadedModel

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from raml.models import LoadedModel
-from raml.prompts import THINK_OPEN, decode_tokens, encode_text, find_reasoning_len, render_prompt
+from raml.prompts import continue_prompt, decode_tokens, encode_text, find_reasoning_len, render_prompt
 from raml.records import PromptSettings, Question, Trajectory, hash_key
 from raml.sampling.grade import grade_response
 
@@ -32,15 +32,13 @@ def make_imported(
         occurrence: How many times the same text came before it; tells equal responses apart.
     """
     prompt = prompt or PromptSettings()
-    given = text
     rendered = render_prompt(loaded.tokenizer, question.prompt, prompt)
-    if rendered.rstrip().endswith(THINK_OPEN) and text.lstrip().startswith(THINK_OPEN):
-        text = text.lstrip().removeprefix(THINK_OPEN).removeprefix("\n")
-    prompt_ids, token_ids = encode_text(loaded.tokenizer, rendered), encode_text(loaded.tokenizer, text)
+    prompt_ids = encode_text(loaded.tokenizer, rendered)
+    token_ids = encode_text(loaded.tokenizer, continue_prompt(rendered, text))
     decoded, ends = decode_tokens(loaded.tokenizer, token_ids)
     answer, correct, error = grade_response(decoded, question.answer)
     return Trajectory(
-        id=hash_key("import", loaded.identity.key(), prompt_ids, question.id, question.answer, given, occurrence),
+        id=hash_key("import", loaded.identity.key(), prompt_ids, question.id, question.answer, text, occurrence),
         question_id=question.id,
         repeat=repeat,
         model=loaded.identity,

@@ -11,6 +11,7 @@ A whole file is replaced by writing beside it and renaming. An appended file can
 a reader skips a torn last line and the next append cuts it off.
 """
 
+from raml.store.clock import StageClock
 from raml.store.files import write_atomically, writing
 from raml.store.lines import Journal, read_jsonl
 from raml.store.lock import lock_run
@@ -20,6 +21,7 @@ from raml.store.run import Run
 __all__ = [
     "Journal",
     "Run",
+    "StageClock",
     "find_git_commit",
     "list_versions",
     "lock_run",

@@ -7,7 +7,7 @@ import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-PACKAGES = ("raml", "torch", "transformers", "tokenizers", "numpy", "math-verify", "pyarrow")
+PACKAGES = ("raml", "torch", "transformers", "tokenizers", "numpy", "math-verify", "pyarrow", "accelerate", "trl")
 
 
 def list_versions() -> dict[str, str]:

@@ -23,6 +23,7 @@ class Run:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.questions_path = path / "questions.jsonl"
+        self.dropped_path = path / "dropped_questions.jsonl"
         self.trajectories_path = path / "trajectories.jsonl"
         self.traces_path = path / "traces.parquet"
         self.traces_journal_path = path / "traces.journal.jsonl"

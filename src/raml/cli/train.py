@@ -1,0 +1,106 @@
+"""`raml train`: outer loops over trajectories."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import App, Parameter
+
+from raml.cli.stage import say, show_progress
+from raml.training.settings import DpoSettings, GrpoSettings, SftSettings
+
+if TYPE_CHECKING:
+    from raml.training import TrainingResult
+
+train = App(
+    name="train",
+    default_parameter=Parameter(negative_iterable=()),
+    help="Train a model by an outer loop over trajectories: SFT, DPO or GRPO.\n\n"
+    "On several GPUs: `accelerate launch --config_file configs/accelerate/fsdp.yaml -m raml --config FILE train sft`.",
+)
+
+
+@train.command
+def sft(settings: Annotated[SftSettings, Parameter(name="*")], *, out: Path) -> None:
+    """Supervised fine-tuning on a run's right trajectories.
+
+    Example: `raml train sft --model tiny-base --trajectories runs/tiny --learning-rate 1e-3 --out models/sft`
+
+    Killed at any moment and run again, it goes on from the last checkpoint, to the same weights.
+
+    Parameters
+    ----------
+    out
+        The model folder; `raml sample` takes it.
+    """
+    from raml.training import train_sft
+
+    _train(lambda progress: train_sft(settings, out, progress=progress))
+
+
+@train.command
+def dpo(settings: Annotated[DpoSettings, Parameter(name="*")], *, out: Path) -> None:
+    """Direct preference optimisation on pairs of a right and a wrong trajectory of the same question.
+
+    Example: `raml train dpo --model tiny --trajectories runs/tiny --learning-rate 1e-4 --out models/dpo`
+
+    Parameters
+    ----------
+    out
+        The model folder; `raml sample` takes it.
+    """
+    from raml.training import train_dpo
+
+    _train(lambda progress: train_dpo(settings, out, progress=progress))
+
+
+@train.command
+def grpo(settings: Annotated[GrpoSettings, Parameter(name="*")], *, out: Path) -> None:
+    """Group-relative policy optimisation on the model's own rollouts, with the paper's reward.
+
+    Example: `raml train grpo --model tiny-base --questions runs/train --format boxed --learning-rate 3e-4 --batch-size
+    128 --max-completion-length 160 --out models/grpo`
+
+    With a table `cold_start` in the config file, SFT comes first.
+
+    Parameters
+    ----------
+    out
+        The model folder; `raml sample` takes it.
+    """
+    from raml.training import train_grpo
+
+    _train(lambda progress: train_grpo(settings, out, progress=progress))
+
+
+def _train(
+    run: Callable[[Callable[[int, int, Mapping[str, Any]], None]], TrainingResult],
+) -> None:
+    """Run a technique with a bar, and say what came of it."""
+    from accelerate import PartialState
+
+    with show_progress("training", None) as bar:
+
+        def show(done: int, total: int, metrics: Mapping[str, Any]) -> None:
+            bar.move_to(done, total, _describe(metrics))
+
+        result = run(show)
+    if not PartialState().is_main_process:
+        return
+    for note in result.notes:
+        say(note)
+    if result.n_new == 0:
+        say(f"{result.folder} is finished: {result.n_updates} updates. Nothing was trained.")
+    else:
+        taken_up = f" ({result.n_updates - result.n_new} were there)" if result.n_new < result.n_updates else ""
+        say(f"Made {result.n_new} updates{taken_up}; {_describe(result.metrics[-1])}")
+        say(f"Wrote the model to {result.folder}, its curves to {result.folder / 'training.png'} and metrics.jsonl")
+    say(f"Next: raml sample {result.folder} RUN")
+
+
+def _describe(metrics: Mapping[str, Any]) -> str:
+    shown = {"loss": "loss", "reward": "reward", "correct_rate": "right", "format_rate": "format"}
+    shown |= {"completion_tokens": "tokens", "reward_accuracy": "preferred"}
+    return "  ".join(f"{label} {metrics[name]:.4g}" for name, label in shown.items() if metrics.get(name) is not None)

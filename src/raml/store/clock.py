@@ -1,0 +1,53 @@
+"""What the manifest says about a stage, collected while it runs."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from raml.records import ModelIdentity, StageManifest
+from raml.store.provenance import find_git_commit, list_versions
+from raml.store.run import Run
+
+
+class StageClock:
+    """Collects what the manifest says about a stage while it runs."""
+
+    def __init__(self, run: Run, stage: str, config: Mapping[str, object], *, function: str | None = None) -> None:
+        """Start the clock; function is the name of the one that was called, None at the command line."""
+        self.run, self.stage, self.config = run, stage, config
+        self.command = ("raml", *sys.argv[1:]) if function is None else (function,)
+        self.started = time.monotonic()
+
+    def finish(
+        self,
+        *,
+        inputs: tuple[Path, ...],
+        outputs: dict[Path, int | None],
+        n_units: int,
+        n_new: int,
+        n_errors: int = 0,
+        seed: int | None = None,
+        model: ModelIdentity | None = None,
+    ) -> None:
+        """Write the stage into the run's manifest; the last thing a stage does."""
+        stage = StageManifest(
+            stage=self.stage,
+            command=self.command,
+            config=msgspec.to_builtins(dict(self.config), enc_hook=str),
+            seed=seed,
+            model=model,
+            git_commit=find_git_commit(),
+            versions=list_versions(),
+            inputs=(),
+            outputs=(),
+            n_units=n_units,
+            n_new=n_new,
+            n_errors=n_errors,
+            wall_s=round(time.monotonic() - self.started, 3),
+        )
+        self.run.record_stage(stage, inputs, outputs)
