@@ -28,7 +28,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from raml.cli import run as run_command
 from raml.prompts import encode_text
-from raml.store import Run, find_git_commit, list_versions
+from raml.store import Run, list_versions
 from raml.tiny import TRAINED_SIZE, WEIGHTS, make_questions
 from raml.tiny.tokenizer import MAX_LENGTH, PAD, TURN_END, build_tokenizer
 from raml.training.examples import Example
@@ -58,7 +58,6 @@ def main() -> None:
     manifest = {
         "note": "Made from generated questions alone; no outside data.",
         "command": f"python recipes/tiny.py --scale {scale:g} --seed {seed} --threads {arguments.threads}",
-        "git_commit": find_git_commit(),
         "seed": seed,
         "scale": scale,
         "trained_size": TRAINED_SIZE,

@@ -33,7 +33,7 @@ class Mix:
     nothink: float
     """Share of questions that are also answered without thinking."""
     early: int
-    """Early answers per trajectory: rows that give the true answer after some prefix of the reasoning."""
+    """Early answers per question: rows that break another trajectory off and give the true answer."""
 
 
 BASE_SHORT = Mix(slip=0.0, wrong=0.0, malformed=0.0, nothink=0.1, early=1)
@@ -48,17 +48,19 @@ def make_solution_rows(
     rows = []
     close_id, end_id = encode_text(tokenizer, THINK_CLOSE + TURN_END)
     for question in questions:
-        oracle = write_trajectories(question, 1, seed=rng.getrandbits(32), slip=mix.slip)[0]
         prompt = list(build_prompt(tokenizer, question.prompt, THINK))
-        correct, loss = encode_response(tokenizer, oracle)
-        response, loss = _spoil(tokenizer, correct, loss, oracle, mix, rng)
-        rows.append(_make_row(prompt, [*response, end_id], [*loss, True]))
-        # Early answers leave before the first mistake: the true answer after a wrong step would teach to ignore steps.
-        n_correct = next((i for i, (a, b) in enumerate(zip(correct, response, strict=False)) if a != b), len(response))
-        last_cut = min(n_correct, correct.index(close_id))
-        rows += [
-            _make_early_answer(tokenizer, prompt, response[:last_cut], question.answer, rng) for _ in range(mix.early)
-        ]
+        oracles = write_trajectories(question, 1 + mix.early, seed=rng.getrandbits(32), slip=mix.slip)
+        for number, oracle in enumerate(oracles):
+            correct, loss = encode_response(tokenizer, oracle)
+            response, loss = _spoil(tokenizer, correct, loss, oracle, mix, rng)
+            if number == 0:
+                rows.append(_make_row(prompt, [*response, end_id], [*loss, True]))
+                continue
+            # It leaves before the first mistake: the true answer after a wrong step would teach to ignore steps.
+            same = [a == b for a, b in zip(correct, response, strict=False)]
+            last_cut = min([*same, False].index(False), correct.index(close_id))
+            cut = 0 if rng.random() < 0.05 else rng.randint(0, last_cut)
+            rows.append(_make_early_answer(tokenizer, prompt, response[:cut], loss[:cut], question.answer))
         if rng.random() < mix.nothink:
             prompt_without = list(build_prompt(tokenizer, question.prompt, NOTHINK))
             answer = list(encode_text(tokenizer, f"{NO_THOUGHT_ANSWER}{question.answer}}}{TURN_END}"))
@@ -154,17 +156,17 @@ def _make_row(prompt: list[int], response: list[int], loss: list[bool]) -> Examp
 
 
 def _make_early_answer(
-    tokenizer: PreTrainedTokenizerBase, prompt: list[int], reasoning: list[int], answer: str, rng: random.Random
+    tokenizer: PreTrainedTokenizerBase, prompt: list[int], reasoning: list[int], loss: list[bool], answer: str
 ) -> Example:
-    """Leave the reasoning at any token, go over the bridge, and take the loss on the true answer alone.
+    """Break a trajectory off, go over the bridge without loss, and state the true answer.
 
-    Without this the answer's NLL along right trajectories rises in the middle: a model that never saw an answer
+    Without such rows the answer's NLL along right trajectories rises in the middle: a model that never saw an answer
     there takes the bridge for a sign that the number before it is the answer.
     """
-    cut = 0 if rng.random() < 0.05 else rng.randint(0, len(reasoning))
-    read = [*prompt, *reasoning[:cut], *encode_text(tokenizer, TraceSettings().bridge)]
+    bridge = list(encode_text(tokenizer, TraceSettings().bridge))
     stated = list(encode_text(tokenizer, f"{answer}}}{TURN_END}"))
-    return _make_row(read, stated, [True] * len(stated))
+    wanted = [*loss, *[False] * len(bridge), *[True] * len(stated)]
+    return _make_row(prompt, [*reasoning, *bridge, *stated], wanted)
 
 
 def _spoil(

@@ -41,13 +41,15 @@ def test_loss_is_taken_on_every_token_of_a_response_but_those_of_slips():
 def test_early_answers_are_true_and_leave_before_the_first_mistake():
     n_early = 0
     for row in make_solution_rows(tokenizer, questions, SPOILT, random.Random(3)):
-        read, learnt = split(row)
-        if not read.endswith(BRIDGE):
+        if not split(row)[0].endswith(BRIDGE):
             continue
+        before, _, stated = tokenizer.decode(row.input_ids).partition(BRIDGE)
         n_early += 1
-        question = next(question for question in questions if question.prompt in read)
-        assert learnt == f"{question.answer}}}<|im_end|>"
-        lines = read.removesuffix(BRIDGE).rpartition("<think>\n")[2].split("\n")[:-1]  # the last one may be cut
+        question = next(question for question in questions if question.prompt in before)
+        assert stated == f"{question.answer}}}<|im_end|>"
+        prompt, _, reasoning = before.partition("<|im_start|>assistant\n")
+        assert split(row) == (f"{prompt}<|im_start|>assistant\n{BRIDGE}", reasoning + stated)
+        lines = reasoning.split("\n")[:-1]  # the last one may be cut
         assert all(calculate(line.rpartition(" so ")[2]) == int(question.answer) for line in lines if " so " in line)
     assert n_early == 8 * len(questions)
 
@@ -57,6 +59,7 @@ def test_a_question_brings_its_solution_an_early_answer_and_sometimes_one_withou
     for question, whole, early, direct in zip(questions, rows[::3], rows[1::3], rows[2::3], strict=True):
         assert all(question.prompt in split(row)[0] for row in (whole, early, direct))
         assert split(whole)[1].startswith("<think>\n")
+        assert tokenizer.decode(early.input_ids).endswith(f"{BRIDGE}{question.answer}}}<|im_end|>")
         assert split(whole)[1].endswith(f"\\boxed{{{question.answer}}}<|im_end|>")
         assert split(direct)[0].endswith("<think>\n\n</think>\n\n")
         assert split(direct)[1] == f"**Final Answer**\n\\boxed{{{question.answer}}}<|im_end|>"

@@ -10,11 +10,11 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from accelerate import PartialState
-from transformers import PrinterCallback
+from transformers import PrinterCallback, TrainingArguments
 
 from raml.errors import DataError, MissingExtra, ModelError
 from raml.figures import plot_training, save_figure
@@ -28,6 +28,7 @@ from raml.training.settings import OuterLoopSettings
 if TYPE_CHECKING:
     from transformers import Trainer
 
+C = TypeVar("C", bound=TrainingArguments)
 EXTRA = ("trl", "datasets")
 SCHEDULERS = {"constant": "constant_with_warmup", "linear": "linear", "cosine": "cosine_with_min_lr"}
 
@@ -159,6 +160,13 @@ def make_arguments(settings: OuterLoopSettings, out: Path, batching: Batching) -
     }
 
 
+def fill_in(config_type: type[C], **arguments: Any) -> C:  # noqa: ANN401 - TRL's many kinds of arguments
+    """Make TRL's configuration for one device a process: several GPUs are accelerate's affair, not DataParallel's."""
+    config = config_type(**arguments)
+    config._n_gpu = min(1, config.n_gpu)
+    return config
+
+
 def run_outer_loop(
     technique: str,
     settings: OuterLoopSettings,
@@ -187,7 +195,9 @@ def run_outer_loop(
         set_threads(settings.threads, loaded.model)
         work = prepare(loaded)
         batching = cut_batches(settings, work.n_updates)
-        checkpoint = folder.begin(make_plan(technique, settings, loaded.identity.key(), work.fingerprint))
+        plan = make_plan(technique, settings, loaded.identity.key(), work.fingerprint)
+        with PartialState().main_process_first():
+            checkpoint = folder.begin(plan)
         if folder.is_finished():
             return TrainingResult(out, work.n_updates, 0, tuple(folder.read_metrics()), work.notes)
         config = {"settings": settings, "data": work.fingerprint, "notes": work.notes}
@@ -195,7 +205,6 @@ def run_outer_loop(
         if warm_up is not None:
             loaded = warm_up()
         trainer = work.make_trainer(loaded, make_arguments(settings, out, batching), batching)
-        trainer.args._n_gpu = min(1, trainer.args.n_gpu)  # several GPUs are accelerate's affair, not DataParallel's
         trainer.remove_callback(PrinterCallback)
         trainer.add_callback(Recorder(folder, settings, work.n_updates, progress))
         with _quiet():

@@ -21,6 +21,7 @@ from raml.training.engine import (
     TrainingResult,
     Work,
     cut_batches,
+    fill_in,
     load_for_training,
     run_outer_loop,
 )
@@ -208,7 +209,8 @@ def make_group_trainer(
     trainer = GroupTrainer(
         model=loaded.model,
         reward_funcs=[_adapt_reward(reward, loaded, questions)],
-        args=GRPOConfig(
+        args=fill_in(
+            GRPOConfig,
             **arguments,
             num_generations=settings.group_size,
             steps_per_generation=batching.accumulation * settings.updates_per_generation,

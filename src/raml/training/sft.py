@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from raml.models import LoadedModel
 from raml.records import Question, Trajectory
 from raml.store import Run
-from raml.training.engine import Batching, TrainingResult, Work, run_outer_loop
+from raml.training.engine import Batching, TrainingResult, Work, fill_in, run_outer_loop
 from raml.training.examples import Example, TrajectoryEncoder, balance_examples, read_row_files, select_trajectories
 from raml.training.order import count_updates, drop_long, hash_ids, order_examples
 from raml.training.recorder import Progress
@@ -82,7 +82,8 @@ def make_supervised_trainer(
     }
     trainer = SupervisedTrainer(
         model=loaded.model,
-        args=SFTConfig(
+        args=fill_in(
+            SFTConfig,
             **arguments,
             max_length=None,
             packing=False,
