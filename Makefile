@@ -9,7 +9,7 @@ export TOKENIZERS_PARALLELISM := false
 # Neither needs a network, and both say so.
 demo test test-slow: export HF_HUB_OFFLINE := 1
 
-.PHONY: help demo test test-slow test-real lint format bench docs-check tiny lock clean
+.PHONY: help demo test test-slow test-real lint format bench docs-check tiny techniques lock clean
 
 help:
 	@echo "make demo       the whole path on the embedded model, ending in report.html"
@@ -17,7 +17,8 @@ help:
 	@echo "make lint       ruff, pyright, import-linter;  format: let ruff rewrite"
 	@echo "make bench      time the engine against its bound and other ways (RAML_REAL_MODEL=FOLDER)"
 	@echo "make docs-check README's commands and links against the code"
-	@echo "make tiny       make the embedded model's weights again (about a quarter of an hour)"
+	@echo "make tiny       make the embedded model's weights again (about half an hour)"
+	@echo "make techniques compare SFT and GRPO on the embedded model over three seeds (about an hour)"
 	@echo "make lock       resolve the pinned versions again"
 
 $(STAMP): requirements.lock pyproject.toml
@@ -50,13 +51,18 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# Half an hour with a real model of half a billion parameters, half a minute without.
+# Half an hour with a real model of half a billion parameters, five minutes without.
 bench: $(STAMP)
 	$(BIN)/python benchmarks/prefix_scoring.py --lens 120 --batch 64 --strata 41
+	$(BIN)/python benchmarks/training_overhead.py
 	$(if $(RAML_REAL_MODEL),$(BENCH) --dtypes float32 bfloat16 --lens 512 2048 --repeats 2)
 	$(if $(RAML_REAL_MODEL),$(BENCH) --dtypes bfloat16 --lens 256 512 1024 2048 4096 --repeats 1 --strata 3)
 	$(if $(RAML_REAL_MODEL),$(BENCH) --dtypes float32 bfloat16 --lens 512 --threads 1 2 --repeats 2)
 	$(if $(RAML_REAL_MODEL),$(BIN)/python benchmarks/peak_memory.py --model $(RAML_REAL_MODEL))
+
+# SFT, GRPO from the base and GRPO after SFT over three seeds, about an hour on one core.
+techniques: $(STAMP)
+	$(BIN)/python recipes/compare_techniques.py
 
 docs-check: $(STAMP)
 	$(BIN)/python -m pytest tests/test_docs.py

@@ -57,10 +57,10 @@ def train_seed(out: Path, seed: int, arguments: argparse.Namespace) -> None:
     run_raml(*train, 200 + seed, "--limit", 8 * arguments.updates, "--out", grpo_run)
     shared = ("--seed", seed, "--threads", 1)
     run_raml(
-        *("--config", CONFIGS / "sft.toml", "train", "sft", "--model", "tiny-base"),
+        *("--config", CONFIGS / "sft.toml", "train", "sft", "--model", arguments.model),
         *("--trajectories", sft_run, "--out", home / "sft", *shared),
     )
-    for name, start in (("zero-grpo", "tiny-base"), ("sft-grpo", home / "sft")):
+    for name, start in (("zero-grpo", arguments.model), ("sft-grpo", home / "sft")):
         run_raml(
             *("--config", CONFIGS / "grpo.toml", "train", "grpo", "--model", start),
             *("--questions", grpo_run, "--out", home / name, *shared),
@@ -68,7 +68,7 @@ def train_seed(out: Path, seed: int, arguments: argparse.Namespace) -> None:
     for name in ROWS:
         run_raml("questions", "tiny", "--split", "test", "--limit", arguments.test_questions, "--out", test / name)
         run_raml(
-            *("sample", "tiny-base" if name == "base" else home / name, test / name, "--n", arguments.n),
+            *("sample", arguments.model if name == "base" else home / name, test / name, "--n", arguments.n),
             *("--temperature", 1, "--top-p", 1, "--top-k", 0, "--max-new-tokens", 200),
             *("--batch-size", 256, "--seed", seed),
         )
@@ -131,6 +131,7 @@ def read_arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description="Compare training techniques on the embedded model.")
     parser.add_argument("--out", type=Path, default=Path("build/techniques"))
+    parser.add_argument("--model", default="tiny-base", help="where all begin")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--only", type=int, nargs="*", help="only train these seeds, to share them among processes")
     parser.add_argument("--sft-questions", type=int, default=4000)

@@ -1,6 +1,7 @@
 """The run folder: records in JSONL and parquet, a manifest, and what makes them survive a kill.
 
     RUN/questions.jsonl       one Question a line
+    RUN/dropped_questions.jsonl   what --clean left out and why, one row a line
     RUN/trajectories.jsonl    one Trajectory a line, appended as they are made, put in order when the stage is done
     RUN/traces.parquet        one Trace a row
     RUN/readouts.parquet      one Readout a row
