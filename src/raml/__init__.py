@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from raml.answers import extract_answer, same_answer
     from raml.errors import DataError, MissingExtra, ModelError, NumericsError, RamlError, RunError, UndecidedError
-    from raml.figures import plot_traces, save_figure, smooth_ema
+    from raml.figures import plot_traces, plot_training, save_figure, smooth_ema
     from raml.models import LoadedModel, load_model
     from raml.probes import read_out_trajectory, trace_trajectory
-    from raml.questions import read_question_file
+    from raml.questions import clean_questions, read_question_file
     from raml.records import (
         Manifest,
         ModelIdentity,
@@ -39,7 +39,17 @@ if TYPE_CHECKING:
     from raml.report import build_report
     from raml.sampling import make_imported, sample_trajectories
     from raml.scoring import Job, answer_nll_by_definition, answer_nll_in_one_pass, find_obstacle, score_in_one_pass
+    from raml.stats import Counts, Metric, compare_metric, estimate_metric
     from raml.store import Run
+    from raml.training import (
+        DpoSettings,
+        GrpoSettings,
+        SftSettings,
+        TrainingResult,
+        train_dpo,
+        train_grpo,
+        train_sft,
+    )
 
 __version__ = version("raml")
 
@@ -47,10 +57,10 @@ __version__ = version("raml")
 _ROOMS = {
     "raml.answers": "extract_answer same_answer",
     "raml.errors": "DataError ModelError MissingExtra NumericsError RamlError RunError UndecidedError",
-    "raml.figures": "plot_traces save_figure smooth_ema",
+    "raml.figures": "plot_traces plot_training save_figure smooth_ema",
     "raml.models": "LoadedModel load_model",
     "raml.probes": "read_out_trajectory trace_trajectory",
-    "raml.questions": "read_question_file",
+    "raml.questions": "clean_questions read_question_file",
     "raml.records": (
         "Manifest ModelIdentity PromptSettings Question Readout ReadoutSettings SamplingSettings Trace TraceSettings "
         "Trajectory"
@@ -58,15 +68,21 @@ _ROOMS = {
     "raml.report": "build_report",
     "raml.sampling": "make_imported sample_trajectories",
     "raml.scoring": "Job answer_nll_by_definition answer_nll_in_one_pass find_obstacle score_in_one_pass",
+    "raml.stats": "Counts Metric compare_metric estimate_metric",
     "raml.store": "Run",
+    "raml.training": "DpoSettings GrpoSettings SftSettings TrainingResult train_dpo train_grpo train_sft",
 }
 _HOMES = {name: room for room, names in _ROOMS.items() for name in names.split()}
 
 __all__ = [
+    "Counts",
     "DataError",
+    "DpoSettings",
+    "GrpoSettings",
     "Job",
     "LoadedModel",
     "Manifest",
+    "Metric",
     "MissingExtra",
     "ModelError",
     "ModelIdentity",
@@ -79,19 +95,25 @@ __all__ = [
     "Run",
     "RunError",
     "SamplingSettings",
+    "SftSettings",
     "Trace",
     "TraceSettings",
+    "TrainingResult",
     "Trajectory",
     "UndecidedError",
     "__version__",
     "answer_nll_by_definition",
     "answer_nll_in_one_pass",
     "build_report",
+    "clean_questions",
+    "compare_metric",
+    "estimate_metric",
     "extract_answer",
     "find_obstacle",
     "load_model",
     "make_imported",
     "plot_traces",
+    "plot_training",
     "read_out_trajectory",
     "read_question_file",
     "same_answer",
@@ -100,6 +122,9 @@ __all__ = [
     "score_in_one_pass",
     "smooth_ema",
     "trace_trajectory",
+    "train_dpo",
+    "train_grpo",
+    "train_sft",
 ]
 
 

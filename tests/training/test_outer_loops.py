@@ -234,6 +234,12 @@ def test_batches_are_cut_evenly_or_refused(run):
         cut_batches(replace(settings, micro_batch_size=3), 3)
 
 
+def test_muon_is_refused_where_matrices_are_cut_up(run, monkeypatch):
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    with pytest.raises(DataError, match="Muon needs whole matrices"):
+        cut_batches(make_settings("sft", run), 3)
+
+
 def test_micro_batches_change_no_more_than_the_last_digits(run, tmp_path):
     settings = replace(make_settings("sft", run), optimizer="adamw", max_steps=3)
     train_sft(settings, tmp_path / "whole")

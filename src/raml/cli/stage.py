@@ -17,6 +17,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+WIDTH_WITHOUT_NOTE = 58
+"""Characters of a progress line before its note."""
 console = Console(highlight=False, soft_wrap=True)
 
 
@@ -33,8 +35,9 @@ class ProgressBar:
         self._progress.update(self._task, advance=n, note=note)
 
     def move_to(self, done: int, total: int, note: str = "") -> None:
-        """Show how much of a total that was not known before is done."""
-        self._progress.update(self._task, completed=done, total=total, note=note)
+        """Show how much of a total that was not known before is done; a note gets what is left of the line."""
+        room = max(0, self._progress.console.width - WIDTH_WITHOUT_NOTE)
+        self._progress.update(self._task, completed=done, total=total, note=note[:room])
 
     def step(self, n_rows: int) -> None:
         """Show that a batch of so many rows is one token further."""
@@ -47,7 +50,7 @@ def show_progress(label: str, total: int | None, done: int = 0) -> Iterator[Prog
     """Show a bar while the block runs."""
     columns = (
         TextColumn("{task.description}"),
-        BarColumn(),
+        BarColumn(bar_width=20),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TextColumn("left"),

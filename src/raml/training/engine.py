@@ -109,6 +109,9 @@ def cut_batches(settings: OuterLoopSettings, n_updates: int) -> Batching:
     Raises:
         DataError: the sizes don't divide each other.
     """
+    sharded = any(os.environ.get(f"ACCELERATE_USE_{name}") == "true" for name in ("FSDP", "DEEPSPEED"))
+    if sharded and settings.optimizer == "muon":
+        raise DataError("Muon needs whole matrices; FSDP and DeepSpeed cut them up. Use --optimizer adamw.")
     n_processes = PartialState().num_processes
     local, rest = divmod(settings.batch_size, n_processes)
     if rest:
