@@ -246,7 +246,7 @@ class StageManifest:
 
     stage: str
     command: tuple[str, ...]
-    """The command line, or the function's name when called from Python."""
+    """The command line, or the stage's name when it was called from Python."""
     config: dict[str, Any]
     """All settings, defaults filled in."""
     seed: int | None

@@ -42,6 +42,8 @@ def test_the_conclusion_format_is_recognised(text):
         PAPER + " And so on.",
         PAPER.replace("2+2=4", "</think><think>"),
         "Well: " + PAPER,
+        PAPER.replace("\n</conclusion>", " no wait \\boxed{5}</conclusion>"),
+        PAPER.replace("</think>\n", "</think>\nSo "),
         "",
     ],
 )
@@ -54,3 +56,14 @@ def test_the_boxed_format_wants_a_closed_box_after_the_thinking():
     assert not has_format("<think>\n\\boxed{4}\n</think>\nFour.", "boxed")
     assert not has_format(BOXED[:-1], "boxed")
     assert not has_format(BOXED.replace("<think>\n", ""), "boxed")
+
+
+def test_a_response_that_repeats_itself_is_judged_at_once():
+    import time
+
+    text = "<think></think><conclusion>" + "The answer is \\boxed{4}. " * 20_000
+    start = time.perf_counter()
+    assert not has_format(text, "conclusion")
+    assert not has_format(text + "</think>", "conclusion")
+    assert has_format(text + "</conclusion>", "conclusion")
+    assert time.perf_counter() - start < 5  # a matter of milliseconds; an expression that backtracks takes days

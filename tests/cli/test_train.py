@@ -108,27 +108,29 @@ def test_a_killed_command_run_again_ends_with_the_bytes_of_an_undisturbed_one(ra
     assert steps == list(range(1, 41))
 
 
-@pytest.mark.slow
-def test_two_processes_under_accelerate_make_the_model_of_one(raml, oracle_run, tmp_path):
-    line = ("train", "sft", *SFT, "--trajectories", oracle_run)
-    assert raml(*line, "--out", tmp_path / "one")[0] == 0
-    launched = subprocess.run(
+def launch(n, line):
+    """Run a command in n processes, as `accelerate launch` does on GPUs."""
+    done = subprocess.run(
         [
-            *(
-                sys.executable,
-                "-m",
-                "accelerate.commands.launch",
-                "--config_file",
-                str(CONFIGS / "accelerate/cpu.yaml"),
-            ),
-            *("-m", "raml", *map(str, line), "--out", str(tmp_path / "two")),
+            *(sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", str(n), "--master_port", "0"),
+            *("-m", "raml", *map(str, line)),
         ],
-        env={**os.environ, "HF_HUB_OFFLINE": "1"},
+        env={**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
     )
-    assert launched.returncode == 0, launched.stderr
-    assert launched.stdout.count("Made 4 updates") == 1
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_two_processes_make_the_model_of_one(raml, oracle_run, tmp_path):
+    line = ("train", "sft", *SFT, "--trajectories", oracle_run)
+    assert raml(*line, "--out", tmp_path / "one")[0] == 0
+    assert launch(2, (*line, "--out", tmp_path / "two")).count("Made 4 updates") == 1
+    (stage,) = json.loads((tmp_path / "two" / "manifest.json").read_text())["stages"]
+    assert stage["config"]["resolved"]["n_processes"] == 2
+    assert stage["config"]["resolved"]["micro_batch_size"] == 4
     from safetensors.torch import load_file
 
     one, two = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "two"))
@@ -138,6 +140,21 @@ def test_two_processes_under_accelerate_make_the_model_of_one(raml, oracle_run, 
         for name in ("one", "two")
     )
     assert second == pytest.approx(first, rel=1e-3)
+    code, _, error = raml(*line, "--out", tmp_path / "two")  # one process can't go on where two were
+    assert code == 2
+    assert "n_processes was 2, now 1" in error
+
+
+@pytest.mark.slow
+def test_two_processes_draw_other_questions_for_groups_whose_rewards_are_equal(oracle_run, tmp_path):
+    grpo = (
+        *("train", "grpo", "--model", "tiny", "--questions", oracle_run, "--format", "none", "--device", "cpu"),
+        *("--group-size", 2, "--n-update", 1, "--batch-size", 8, "--max-steps", 2, "--max-completion-length", 90),
+        *("--dynamic-sampling", 2, "--threads", 1, "--out", tmp_path / "two"),
+    )
+    assert launch(2, grpo).count("Made 2 updates") == 1
+    rows = [json.loads(row) for row in (tmp_path / "two" / "metrics.jsonl").read_text().splitlines()]
+    assert all(0 <= row["useful_group_rate"] <= 1 for row in rows)
 
 
 @pytest.mark.parametrize(
@@ -151,6 +168,18 @@ def test_two_processes_under_accelerate_make_the_model_of_one(raml, oracle_run, 
         (("sft", "--model", "tiny-base", "--trajectories", "RUN", "--batch-size", "0"), "batch_size is 0"),
         (("dpo", "--model", "tiny-base", "--trajectories", "RUN"), "None of 16 questions has both"),
         (("grpo", "--model", "tiny-base", "--questions", "nothing"), "nothing is no .jsonl, .csv or .parquet file"),
+        (
+            ("sft", "--model", "tiny-base", "--trajectories", "RUN", "--report-to", "bogus"),
+            "No tool 'bogus' to report to",
+        ),
+        (("grpo", "--model", "tiny-base", "--questions", "RUN", "--vllm", "server"), "--vllm needs vLLM"),
+        (
+            (
+                *("grpo", "--model", "tiny-base", "--questions", "RUN", "--batch-size", "16", "--max-steps", "1"),
+                *("--updates-per-generation", "2"),
+            ),
+            "max_steps 1 is less than updates_per_generation 2",
+        ),
         (("grpo", "--model", "tiny-base", "--questions", "RUN"), "16 questions are too few for one update of 64"),
         (
             (
@@ -237,6 +266,7 @@ def test_every_config_of_the_project_is_understood(raml, path, monkeypatch):
     for name, value in given.items():
         if name == "cold_start":
             assert settings.cold_start.learning_rate == value["learning_rate"]
+            assert settings.cold_start.model == settings.model
         elif name == "prompt":
             assert settings.prompt.instruction == value["instruction"]
         elif name == "chat_template":

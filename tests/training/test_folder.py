@@ -65,6 +65,18 @@ def test_settings_that_change_no_weight_may_change(tmp_path):
     assert folder.begin(plan(save_every=7, keep_checkpoints=3, log_every=5, report_to=("wandb",))) == checkpoint
 
 
+def test_another_path_to_the_same_data_is_the_same_run(tmp_path):
+    folder = TrainingFolder(tmp_path)
+    folder.begin(plan())
+    checkpoint = add_checkpoint(folder, 10)
+    assert folder.begin(plan(model="elsewhere", trajectories=(Path("/other/run"),))) == checkpoint
+
+
+def test_what_a_kill_left_of_a_file_being_written_is_no_obstacle(tmp_path):
+    (tmp_path / ".training.json.77.partial").write_text("{")
+    assert TrainingFolder(tmp_path).begin(plan()) is None
+
+
 def test_without_a_checkpoint_nothing_is_lost_and_other_settings_begin_anew(tmp_path):
     folder = TrainingFolder(tmp_path)
     folder.begin(plan())

@@ -110,7 +110,7 @@ def run_one_update(folder, tmp_path, *, completions=COMPLETIONS, rewards=REWARDS
     return gradients.found
 
 
-def compute_by_hand(folder, chosen, *, loss="grpo", kl=0.0, entropy=0.0, move=0.0):
+def compute_by_hand(folder, chosen, *, loss="grpo", kl=0.0, entropy=0.0, move=0.0, advantages=None):
     """The gradient with respect to the output layer [token, hidden], in NumPy.
 
     With ratio 1 a token t of rollout i adds w_i (-A_i + kl log(p_t / q_t)) (1[t = a] - p_a) h to row a, where q is the
@@ -123,7 +123,8 @@ def compute_by_hand(folder, chosen, *, loss="grpo", kl=0.0, entropy=0.0, move=0.
     policy = reference + np.array([[move], [0.0]])
     hidden = embedding / np.sqrt((embedding**2).mean(axis=1, keepdims=True))
     rewards = np.array(REWARDS)
-    advantages = (rewards - rewards.mean()) / (rewards.std(ddof=1) + 1e-4)
+    if advantages is None:
+        advantages = (rewards - rewards.mean()) / (rewards.std(ddof=1) + 1e-4)
     n_tokens = sum(len(COMPLETIONS[i]) for i in chosen)
     gradient = np.zeros((2, 4))
     for i in chosen:
@@ -167,6 +168,20 @@ def test_a_batch_with_nothing_to_learn_from_gives_a_gradient_of_zero(two_tokens,
             two_tokens, tmp_path, completions=[[0, 0]] * 4, loss=loss, drop_truncated=True, n_update=2
         )
         assert all(torch.equal(gradient, torch.zeros_like(gradient)) for gradient in found.values())
+
+
+def test_a_response_without_a_reward_is_masked_and_counts_in_no_baseline(two_tokens, tmp_path):
+    # DAPO's normaliser and the entropy bonus count tokens: those of the three decided responses, which also make the
+    # baseline.
+    decided = [0, 2, 3]
+    rewards = np.array([REWARDS[i] for i in decided])
+    advantages = (rewards - rewards.mean()) / (rewards.std(ddof=1) + 1e-4)
+    expected = compute_by_hand(
+        two_tokens, decided, loss="dapo", entropy=0.2, advantages=dict(zip(decided, advantages, strict=True))
+    )
+    three = [REWARDS[0], None, REWARDS[2], REWARDS[3]]
+    found = run_one_update(two_tokens, tmp_path, rewards=three, loss="dapo", entropy=0.2)
+    np.testing.assert_allclose(found["lm_head.weight"].numpy(), expected, atol=2e-6)
 
 
 def test_a_response_without_a_reward_counts_neither_in_baseline_nor_gradient(two_tokens, tmp_path):
@@ -282,6 +297,13 @@ def test_the_reward_is_eq_21_of_the_model_s_whole_response(base):
     assert reward("<think>\n2+2=5\n</think>\n\\boxed{5}", question).value == 0
     assert reward("\\boxed{4}", question).value == -0.5
     assert reward("", question).value == -1
+
+
+def test_an_empty_thinking_block_of_the_template_belongs_to_the_response(base):
+    nothink = PromptSettings(mode="nothink", instruction="Write <think> … </think>, then \\boxed{}.")
+    settings = GrpoSettings(model="m", questions=("q",), format="boxed", prompt=nothink)
+    reward = make_reward(base, settings)
+    assert reward("**Final Answer**\n\\boxed{4}", Question("q", "Calculate 2+2.", "4")).value == 1
 
 
 def test_a_thinking_tag_in_the_prompt_belongs_to_the_response(base):

@@ -193,7 +193,7 @@ def test_everything_too_long_is_an_error_and_leaves_nothing(run, tmp_path):
     with pytest.raises(DataError, match="examples are longer than 10 tokens"):
         train_sft(replace(settings, max_length=10), tmp_path / "out")
     assert not (tmp_path / "out").exists()
-    with pytest.raises(DataError, match="pairs are longer than 10 tokens"):
+    with pytest.raises(DataError, match="trajectories are longer than 10 tokens"):
         train_dpo(replace(make_settings("dpo", run), max_length=10), tmp_path / "out")
 
 
@@ -212,6 +212,88 @@ def test_a_loss_that_breaks_down_stops_the_run_and_keeps_its_checkpoints(run, tm
     with pytest.raises(NumericsError, match="of update"):
         train_sft(settings, tmp_path / "out")
     assert not (tmp_path / "out" / "manifest.json").exists()
+
+
+def test_weights_that_break_down_are_no_model_and_no_checkpoint(run, tmp_path):
+    settings = replace(make_settings("sft", run), optimizer="adamw", save_every=1, weight_decay=1e44)
+    with pytest.raises(NumericsError, match=r"After update \d+ the weight .* is not finite"):
+        train_sft(settings, tmp_path / "out")
+    assert not (tmp_path / "out" / "model.safetensors").exists()
+    assert not list((tmp_path / "out" / "checkpoints").glob("*/plan.json"))
+
+
+def test_a_model_that_was_changed_after_its_run_is_made_again(run, tmp_path):
+    settings = replace(make_settings("sft", run), max_steps=2)
+    train_sft(settings, tmp_path / "out")
+    weights = (tmp_path / "out" / "model.safetensors").read_bytes()
+    (tmp_path / "out" / "model.safetensors").write_bytes(weights[:1000])
+    train_sft(settings, tmp_path / "out")
+    assert (tmp_path / "out" / "model.safetensors").read_bytes() == weights
+
+
+def test_intervals_may_change_on_the_way(run, tmp_path):
+    settings = make_settings("sft", run)
+
+    def stop(done, total, metrics):
+        if done == 3:
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        train_sft(settings, tmp_path / "out", progress=stop)
+    train_sft(replace(settings, save_every=3, log_every=2, keep_checkpoints=9), tmp_path / "out")
+    kept = sorted(path.name for path in (tmp_path / "out" / "checkpoints").glob("checkpoint-*"))
+    assert kept == ["checkpoint-2", "checkpoint-3", "checkpoint-6"]
+    assert [row["step"] for row in read_metrics(tmp_path / "out")] == [1, 2, 3, 4, 6]
+
+
+def test_rollouts_used_for_two_updates_are_resumed_in_between_generations(run, tmp_path):
+    settings = replace(
+        make_settings("grpo", run), updates_per_generation=2, save_every=2, kl=0.05, dynamic_sampling=1, max_steps=4
+    )
+    train_grpo(settings, tmp_path / "whole")
+
+    def stop(done, total, metrics):
+        if done == 3:
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        train_grpo(settings, tmp_path / "torn", progress=stop)
+    train_grpo(settings, tmp_path / "torn")
+    assert_same_weights(read_weights(tmp_path / "whole"), read_weights(tmp_path / "torn"))
+    assert any(row["kl"] > 0 for row in read_metrics(tmp_path / "whole"))
+
+
+def test_an_id_of_two_different_questions_is_refused(run, train_questions, write_run, tmp_path):
+    other = write_run([replace(train_questions[0], prompt="Calculate 1+1.", answer="2")], name="other")
+    with pytest.raises(DataError, match="belongs to another question of an earlier source"):
+        train_sft(replace(make_settings("sft", run), trajectories=(run, other)), tmp_path / "out")
+    with pytest.raises(DataError, match="belongs to another question of an earlier source"):
+        train_grpo(replace(make_settings("grpo", run), questions=(str(run), str(other))), tmp_path / "out")
+
+
+def test_what_is_too_long_makes_room_for_what_is_not(base, train_questions, answer, write_run):
+    question = train_questions[0]
+    texts = [respond(question.answer, "Then " * n) for n in (200, 2, 150, 3)]
+    path = write_run([question], [answer(question, text, i) for i, text in enumerate(texts)], name="lengths")
+    settings = SftSettings(**COMMON, trajectories=(path,), n=2, max_length=120)
+    examples, notes = collect_examples(base, settings)
+    assert len(examples) == 2  # as often as it has right ones that fit
+    assert all(len(example.input_ids) <= 120 for example in examples)
+    assert "2 of 4 examples left out: longer than 120 tokens." in notes
+
+
+def test_an_example_without_loss_is_left_out(base, tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = {"input_ids": [[1, 2], [3, 4]], "labels": [[-100, -100], [-100, 4]]}
+    pq.write_table(pa.table(rows), tmp_path / "rows.parquet")
+    examples, notes = collect_examples(base, SftSettings(**COMMON, rows=(tmp_path / "rows.parquet",)))
+    assert len(examples) == 1
+    assert "1 examples left out: no token that loss is taken on." in notes
+    pq.write_table(pa.table({name: column[:1] for name, column in rows.items()}), tmp_path / "none.parquet")
+    with pytest.raises(DataError, match="None of 1 examples has a token that loss is taken on"):
+        collect_examples(base, SftSettings(**COMMON, rows=(tmp_path / "none.parquet",)))
 
 
 def test_a_tokenizer_without_pad_token_is_no_obstacle(run, tmp_path):

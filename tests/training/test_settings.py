@@ -59,9 +59,16 @@ def test_sft_wants_one_kind_of_data():
         ({"updates_per_generation": 4, "save_every": 10}, "save_every 10 is no multiple of updates_per_generation 4"),
         ({"format": "xml"}, "format is 'xml'"),
         ({"temperature": 0}, "temperature is 0"),
-        ({"cold_start": SftSettings(model="other", trajectories=RUN)}, "name the same model"),
+        ({"schedule": "linear", "final_share": 0.5}, "final_share is for the cosine schedule"),
     ],
 )
 def test_sizes_that_do_not_fit_each_other_are_refused(changes, what):
     with pytest.raises(DataError, match=what):
         GrpoSettings(**{"model": "m", "questions": ("q",), **changes})
+
+
+def test_a_cold_start_takes_from_grpo_what_is_no_matter_of_sft():
+    cold = SftSettings(model="other", trajectories=RUN, learning_rate=1e-3)
+    made = GrpoSettings(model="m", questions=("q",), seed=5, threads=1, device="cpu", cold_start=cold).cold_start
+    assert (made.model, made.seed, made.threads, made.device) == ("m", 5, 1, "cpu")
+    assert (made.learning_rate, made.trajectories) == (1e-3, RUN)

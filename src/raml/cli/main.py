@@ -22,6 +22,7 @@ from raml.cli.sample import sample
 from raml.cli.trace import trace
 from raml.cli.train import train
 from raml.errors import DataError, RamlError
+from raml.store import COMMAND
 
 app = App(
     name="raml",
@@ -61,6 +62,7 @@ def run(arguments: Sequence[str]) -> int:
     # Nothing is sent anywhere; model files are fetched from the Hub only when a command names them.
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    token = COMMAND.set(("raml", *arguments))
     errors = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
     try:
         app.meta(arguments, exit_on_error=False, print_error=False, result_action="return_value")
@@ -76,6 +78,7 @@ def run(arguments: Sequence[str]) -> int:
         errors.print(f"raml: {' '.join(str(error).split())}")
         return 2
     finally:
+        COMMAND.reset(token)
         app.config = ()  # the next command line of this process has its own
     return 0
 

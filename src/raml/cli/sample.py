@@ -35,7 +35,7 @@ def sample(
     ----------
     model
         "tiny", "tiny-base", "tiny-grpo", a Hub name, a folder or a .gguf file. "oracle" writes n distinct right
-        trajectories for questions of the embedded world, without a model.
+        trajectories for questions of the embedded world, without a model; of the sampling options it needs the seed.
     run
         A run folder with questions (see `raml questions`).
     n
@@ -54,7 +54,7 @@ def sample(
     found = folder.read_questions()[:limit]
     if model == ORACLE:
         seed = (sampling or SamplingSettings()).seed
-        _write_oracle(folder, found, n, prompt, seed)
+        _write_oracle(folder, found, n, limit, prompt, seed)
         return
     loaded = load(model, options)
     sampling = resolve_sampling(loaded, sampling)
@@ -86,34 +86,47 @@ def sample(
     _report(folder, made, len(units) - len(done))
 
 
-def _write_oracle(folder: Run, questions: list[Question], n: int, prompt: PromptSettings, seed: int) -> None:
+def _write_oracle(
+    folder: Run, questions: list[Question], n: int, limit: int | None, prompt: PromptSettings, seed: int
+) -> None:
     """Let the tiny world's oracle answer: trajectories to learn from."""
     from raml.sampling import ORACLE, ask_oracle
 
     loaded = load("tiny", None)
-    config = {"model": ORACLE, "n": n, "limit": len(questions), "prompt": prompt, "seed": seed}
+    if n < 1:
+        raise DataError(f"--n is {n}; it must be at least 1.")
+    config = {"model": ORACLE, "n": n, "limit": limit, "prompt": prompt, "seed": seed}
     clock = StageClock(folder, "sample", config)
     with lock_run(folder.path):
         done = {t.id for t in folder.read_trajectories()}
-        made, n_new = [], 0
+        made, n_new, errors = [], 0, []
         with show_progress("writing", len(questions)) as bar, Journal(folder.trajectories_path) as journal:
             for question in questions:
-                written = ask_oracle(loaded, question, n, seed=seed, prompt=prompt)
+                bar.advance()
+                try:
+                    written = ask_oracle(loaded, question, n, seed=seed, prompt=prompt)
+                except DataError as error:  # the other questions go on
+                    errors.append(error)
+                    continue
                 new = [trajectory for trajectory in written if trajectory.id not in done]
                 journal.append(new)
                 made += written
                 n_new += len(new)
-                bar.advance()
+        if not made:
+            raise errors[0]
         folder.order_trajectories()
         clock.finish(
             inputs=(folder.questions_path,),
             outputs={folder.trajectories_path: len(done) + n_new},
             n_units=len(made),
             n_new=n_new,
+            n_errors=len(errors),
             seed=seed,
             model=loaded.identity,
         )
     _report(folder, made, n_new)
+    for error in errors[:5]:
+        say(str(error))
 
 
 def _report(folder: Run, made: list[Trajectory], n_new: int) -> None:

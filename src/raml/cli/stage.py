@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Iterator
 
@@ -28,6 +29,7 @@ class ProgressBar:
     def __init__(self, progress: Progress, task: TaskID) -> None:
         self._progress, self._task = progress, task
         self._n_steps = 0
+        self.visible = not progress.disable
 
     def advance(self, n: int = 1, note: str = "") -> None:
         """Count n more units as done."""
@@ -57,7 +59,8 @@ def show_progress(label: str, total: int | None, done: int = 0) -> Iterator[Prog
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
     )
-    with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
+    is_shown = sys.stderr.isatty() and os.environ.get("RANK", "0") == "0"  # of several processes one draws
+    with Progress(*columns, console=Console(stderr=True), disable=not is_shown) as progress:
         yield ProgressBar(progress, progress.add_task(label, total=total, completed=done, note=""))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,6 +14,9 @@ from raml.training.settings import DpoSettings, GrpoSettings, SftSettings
 
 if TYPE_CHECKING:
     from raml.training import TrainingResult
+
+SECONDS_BETWEEN_LINES = 60
+"""Where no terminal shows a bar."""
 
 train = App(
     name="train",
@@ -81,10 +85,17 @@ def _train(
     """Run a technique with a bar, and say what came of it."""
     from accelerate import PartialState
 
+    started = told = time.monotonic()
     with show_progress("training", None) as bar:
 
         def show(done: int, total: int, metrics: Mapping[str, Any]) -> None:
+            nonlocal told
             bar.move_to(done, total, _describe(metrics))
+            now = time.monotonic()
+            if not bar.visible and now - told > SECONDS_BETWEEN_LINES:
+                told = now
+                left = (now - started) / done * (total - done)
+                say(f"{done} of {total} updates, {_describe(metrics)}, about {left / 60:.0f} min left")
 
         result = run(show)
     if not PartialState().is_main_process:

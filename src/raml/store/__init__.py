@@ -12,7 +12,7 @@ A whole file is replaced by writing beside it and renaming. An appended file can
 a reader skips a torn last line and the next append cuts it off.
 """
 
-from raml.store.clock import StageClock
+from raml.store.clock import COMMAND, StageClock
 from raml.store.files import write_atomically, writing
 from raml.store.lines import Journal, read_jsonl
 from raml.store.lock import lock_run
@@ -20,6 +20,7 @@ from raml.store.provenance import find_git_commit, list_versions
 from raml.store.run import Run
 
 __all__ = [
+    "COMMAND",
     "Journal",
     "Run",
     "StageClock",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Mapping
+from contextvars import ContextVar
 from pathlib import Path
 
 import msgspec
@@ -13,14 +13,16 @@ from raml.records import ModelIdentity, StageManifest
 from raml.store.provenance import find_git_commit, list_versions
 from raml.store.run import Run
 
+COMMAND: ContextVar[tuple[str, ...]] = ContextVar("COMMAND")
+"""The command line that is being run; unset where functions are called."""
+
 
 class StageClock:
     """Collects what the manifest says about a stage while it runs."""
 
-    def __init__(self, run: Run, stage: str, config: Mapping[str, object], *, function: str | None = None) -> None:
-        """Start the clock; function is the name of the one that was called, None at the command line."""
+    def __init__(self, run: Run, stage: str, config: Mapping[str, object]) -> None:
         self.run, self.stage, self.config = run, stage, config
-        self.command = ("raml", *sys.argv[1:]) if function is None else (function,)
+        self.command = COMMAND.get((stage,))
         self.started = time.monotonic()
 
     def finish(

@@ -9,20 +9,22 @@ import shutil
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from logging import ERROR, getLogger
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from accelerate import PartialState
+from safetensors import SafetensorError
 from transformers import PrinterCallback, TrainingArguments
 
-from raml.errors import DataError, MissingExtra, ModelError
+from raml.errors import DataError, MissingExtra, ModelError, RunError
 from raml.figures import plot_training, save_figure
 from raml.models import LoadedModel, find_source, load_model, set_threads
 from raml.scoring.kernels import keep_freed_memory
 from raml.store import StageClock, lock_run
 from raml.training.folder import PICKLED_ARGUMENTS, TrainingFolder, make_plan
-from raml.training.recorder import Progress, Recorder
+from raml.training.recorder import Progress, Recorder, check_weights
 from raml.training.settings import OuterLoopSettings
 
 if TYPE_CHECKING:
@@ -68,18 +70,41 @@ class Work:
     """What was left out and why, in words."""
     make_trainer: Callable[[LoadedModel, dict[str, Any], Batching], Trainer]
     """Makes TRL's trainer from the model, TRL's arguments and the batching."""
+    inputs: tuple[Path, ...]
+    """Files that were read."""
 
 
-def require_extra() -> None:
-    """Refuse to begin without TRL.
+def check_extras(settings: OuterLoopSettings) -> None:
+    """Refuse to begin without what training needs.
 
     Raises:
-        MissingExtra: it, or what it needs, is not installed.
+        MissingExtra: TRL, a reporting tool or vLLM is not installed.
+        DataError: a reporting tool is none that transformers knows.
     """
     missing = [name for name in EXTRA if importlib.util.find_spec(name) is None]
     if missing:
         raise MissingExtra(f"Training needs {', '.join(missing)}: pip install 'raml[train]'.")
+    if getattr(settings, "vllm", "off") != "off" and importlib.util.find_spec("vllm") is None:
+        raise MissingExtra("--vllm needs vLLM: pip install vllm, on a machine with a GPU.")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    from transformers.integrations import get_available_reporting_integrations
+    from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
+
+    for name in settings.report_to:
+        if name not in INTEGRATION_TO_CALLBACK:
+            raise DataError(f"No tool {name!r} to report to; choose of {', '.join(sorted(INTEGRATION_TO_CALLBACK))}.")
+        if name not in get_available_reporting_integrations():
+            raise MissingExtra(f"--report-to {name} needs {name}, which is not installed.")
+
+
+def is_on_cpu(settings: OuterLoopSettings) -> bool:
+    """Whether this run uses no accelerator, by its settings or for want of one."""
+    return settings.device == "cpu" or not torch.accelerator.is_available()
+
+
+def count_processes() -> int:
+    """How many processes train together."""
+    return PartialState().num_processes
 
 
 def load_for_training(settings: OuterLoopSettings) -> LoadedModel:
@@ -112,7 +137,7 @@ def cut_batches(settings: OuterLoopSettings, n_updates: int) -> Batching:
     sharded = any(os.environ.get(f"ACCELERATE_USE_{name}") == "true" for name in ("FSDP", "DEEPSPEED"))
     if sharded and settings.optimizer == "muon":
         raise DataError("Muon needs whole matrices; FSDP and DeepSpeed cut them up. Use --optimizer adamw.")
-    n_processes = PartialState().num_processes
+    n_processes = count_processes()
     local, rest = divmod(settings.batch_size, n_processes)
     if rest:
         raise DataError(f"batch_size {settings.batch_size} is no multiple of the {n_processes} processes.")
@@ -127,12 +152,9 @@ def cut_batches(settings: OuterLoopSettings, n_updates: int) -> Batching:
 
 def make_arguments(settings: OuterLoopSettings, out: Path, batching: Batching) -> dict[str, Any]:
     """Say in TRL's words what all techniques have in common."""
-    on_cpu = settings.device == "cpu" or not torch.accelerator.is_available()
+    on_cpu = is_on_cpu(settings)
     if on_cpu:
         keep_freed_memory()
-    bf16 = settings.precision == "bfloat16" or (
-        settings.precision == "auto" and not on_cpu and torch.cuda.is_available() and torch.cuda.is_bf16_supported()
-    )
     schedule: dict[str, Any] = {"lr_scheduler_type": SCHEDULERS[settings.schedule]}
     if settings.schedule == "cosine":
         schedule["lr_scheduler_kwargs"] = {"min_lr_rate": settings.final_share}
@@ -147,7 +169,7 @@ def make_arguments(settings: OuterLoopSettings, out: Path, batching: Batching) -
         "max_grad_norm": settings.max_grad_norm,
         "warmup_steps": settings.warmup_steps,
         **schedule,
-        "bf16": bf16,
+        "bf16": choose_precision(settings) == "bfloat16",
         "fp16": False,
         "activation_checkpointing": settings.gradient_checkpointing,
         "use_cpu": on_cpu,
@@ -161,6 +183,14 @@ def make_arguments(settings: OuterLoopSettings, out: Path, batching: Batching) -
         "report_to": list(settings.report_to) or "none",
         "disable_tqdm": True,
     }
+
+
+def choose_precision(settings: OuterLoopSettings) -> str:
+    """Resolve the arithmetic: bfloat16 where it was asked for, or where the accelerator has it and nothing was."""
+    if settings.precision != "auto":
+        return settings.precision
+    has_bf16 = not is_on_cpu(settings) and torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+    return "bfloat16" if has_bf16 else "float32"
 
 
 def fill_in(config_type: type[C], **arguments: Any) -> C:  # noqa: ANN401 - TRL's many kinds of arguments
@@ -177,7 +207,7 @@ def run_outer_loop(
     prepare: Callable[[LoadedModel], Work],
     *,
     progress: Progress | None = None,
-    warm_up: Callable[[], LoadedModel] | None = None,
+    warm_up: Callable[[], tuple[LoadedModel, tuple[str, ...]]] | None = None,
 ) -> TrainingResult:
     """Run a technique from the beginning, or from its last checkpoint, to the finished model folder.
 
@@ -187,43 +217,73 @@ def run_outer_loop(
         out: The model folder.
         prepare: Makes the work from the loaded model.
         progress: Told after every log.
-        warm_up: Makes the model that training really begins with (a cold start); called only where it is needed.
+        warm_up: Makes the model that training really begins with (a cold start), and says in words what it left out;
+            called only where it is needed.
 
     Raises:
         RunError: the folder holds something else, or a run with other settings.
     """
-    require_extra()
+    check_extras(settings)
+    state = PartialState(cpu=is_on_cpu(settings))  # the first to ask decides whether processes find each other
     with _hold_folder(out) as folder:
         loaded = load_for_training(settings)
         set_threads(settings.threads, loaded.model)
         work = prepare(loaded)
         batching = cut_batches(settings, work.n_updates)
-        plan = make_plan(technique, settings, loaded.identity.key(), work.fingerprint)
-        with PartialState().main_process_first():
+        plan = make_plan(technique, settings, loaded.identity.key(), work.fingerprint, state.num_processes)
+        with state.main_process_first():
             checkpoint = folder.begin(plan)
         if folder.is_finished():
             return TrainingResult(out, work.n_updates, 0, tuple(folder.read_metrics()), work.notes)
-        config = {"settings": settings, "data": work.fingerprint, "notes": work.notes}
+        resolved = {
+            "n_processes": state.num_processes,
+            "micro_batch_size": batching.per_device,
+            "precision": choose_precision(settings),
+            "device": str(state.device),
+        }
+        config = {"settings": settings, "resolved": resolved, "data": work.fingerprint, "notes": work.notes}
         clock = StageClock(folder.run, f"train-{technique}", config)
+        notes = work.notes
         if warm_up is not None:
-            loaded = warm_up()
-        trainer = work.make_trainer(loaded, make_arguments(settings, out, batching), batching)
-        trainer.remove_callback(PrinterCallback)
-        trainer.add_callback(Recorder(folder, settings, work.n_updates, progress))
+            loaded, more = warm_up()
+            notes = (*more, *notes)
         with _quiet():
-            trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+            trainer = work.make_trainer(loaded, make_arguments(settings, out, batching), batching)
+            trainer.remove_callback(PrinterCallback)
+            trainer.add_callback(Recorder(folder, settings, work.n_updates, progress))
+            uses_cache = loaded.model.config.use_cache
+            _train(trainer, checkpoint)
+            check_weights(loaded.model, work.n_updates)
+            loaded.model.config.use_cache = uses_cache  # off while training; users of the model want it
             trainer.save_model(str(out))
         n_done = 0 if checkpoint is None else int(checkpoint.name.rpartition("-")[2])
-        result = TrainingResult(out, work.n_updates, work.n_updates - n_done, tuple(folder.read_metrics()), work.notes)
-        if PartialState().is_main_process:
+        result = TrainingResult(out, work.n_updates, work.n_updates - n_done, tuple(folder.read_metrics()), notes)
+        if state.is_main_process:
             trainer.state.save_to_json(str(folder.state_path))
-            _finish(clock, folder, loaded, settings, result)
-        PartialState().wait_for_everyone()
+            _finish(clock, folder, loaded, settings, result, work.inputs)
+        state.wait_for_everyone()
         return result
 
 
+def _train(trainer: Trainer, checkpoint: Path | None) -> None:
+    """Let TRL train.
+
+    Raises:
+        RunError: the checkpoint can't be read.
+    """
+    try:
+        trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    except SafetensorError as error:
+        raise RunError(f"{checkpoint} can't be read: {error}. Remove it, and the run begins again.") from error
+
+
 def _finish(
-    clock: StageClock, folder: TrainingFolder, loaded: LoadedModel, settings: OuterLoopSettings, result: TrainingResult
+    clock: StageClock,
+    folder: TrainingFolder,
+    loaded: LoadedModel,
+    settings: OuterLoopSettings,
+    result: TrainingResult,
+    inputs: tuple[Path, ...],
 ) -> None:
     """Leave the folder as its users expect it, draw the curves and write the manifest, the last thing a run does."""
     out = folder.path
@@ -240,7 +300,7 @@ def _finish(
     files = sorted(p for p in out.iterdir() if p.is_file() and p.suffix in kinds and p not in skipped)
     outputs: dict[Path, int | None] = {**dict.fromkeys(files), folder.metrics_path: len(result.metrics)}
     clock.finish(
-        inputs=(),
+        inputs=inputs,
         outputs=outputs,
         n_units=result.n_updates,
         n_new=result.n_new,
@@ -274,6 +334,8 @@ def _quiet() -> Iterator[None]:
     datasets_utils.disable_progress_bars()
     try:
         with warnings.catch_warnings():
+            # A response without a reward is counted in the metrics; TRL would print it whole.
+            getLogger("trl.trainer.grpo_trainer").setLevel(ERROR)
             warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
             yield
     finally:

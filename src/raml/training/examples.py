@@ -36,6 +36,8 @@ class Example:
 
     input_ids: tuple[int, ...]
     labels: tuple[int, ...]
+    group: str = ""
+    """Id of the question it belongs to; "" for rows of a file."""
 
     @property
     def n_targets(self) -> int:
@@ -143,7 +145,7 @@ class TrajectoryEncoder:
         prompt, response, reasoning_len = self.encode(question, trajectory)
         n_read = len(prompt) + (reasoning_len if loss_on == "answer" else 0)
         ids = (*prompt, *response)
-        return Example(ids, (NO_LOSS,) * n_read + ids[n_read:])
+        return Example(ids, (NO_LOSS,) * n_read + ids[n_read:], question.id)
 
 
 def read_row_files(paths: Sequence[Path], vocabulary: int) -> list[Example]:

@@ -37,6 +37,8 @@ class Plan:
     """`ModelIdentity.key()` of the model that is trained."""
     data: str
     """Fingerprint of what it reads."""
+    n_processes: int
+    """Over which batches and random numbers are divided."""
 
     def list_differences(self, other: Mapping[str, Any]) -> list[str]:
         """Say in words where another plan, as it was written, differs from this one."""
@@ -48,10 +50,18 @@ class Plan:
         ]
 
 
-def make_plan(technique: str, settings: OuterLoopSettings, model: str, data: str) -> Plan:
+def make_plan(technique: str, settings: OuterLoopSettings, model: str, data: str, n_processes: int = 1) -> Plan:
     """Write down what decides a run's weights."""
     plain = msgspec.to_builtins(settings, enc_hook=str)
-    return Plan(technique, {k: v for k, v in plain.items() if k not in settings.HARMLESS}, model, data)
+    return Plan(technique, _leave_out(plain, settings.HARMLESS | settings.TRACED), model, data, n_processes)
+
+
+def _leave_out(plain: Mapping[str, Any], names: frozenset[str]) -> dict[str, Any]:
+    return {
+        key: _leave_out(value, names) if isinstance(value, Mapping) else value
+        for key, value in plain.items()
+        if key not in names
+    }
 
 
 class TrainingFolder:
@@ -74,7 +84,8 @@ class TrainingFolder:
         """
         if self.path.exists() and not self.path.is_dir():
             raise RunError(f"{self.path} is a file; --out must be a folder.")
-        others = sorted(p.name for p in self.path.iterdir() if p.name != ".lock") if self.path.is_dir() else []
+        found = [path.name for path in self.path.iterdir()] if self.path.is_dir() else []
+        others = sorted(name for name in found if name != ".lock" and not name.endswith(".partial"))
         if others and self.plan_path.name not in others:
             raise RunError(
                 f"{self.path} holds something that is no training run (such as {others[0]}). Choose another folder."
@@ -102,9 +113,12 @@ class TrainingFolder:
         return checkpoints[-1] if checkpoints else None
 
     def is_finished(self) -> bool:
-        """Whether the run that is here has come to its end."""
+        """Whether the run that is here has come to its end, and its files are what they were then."""
         done = self.run.read_manifest().stages
-        return bool(done) and all((self.path / entry.path).is_file() for entry in done[-1].outputs)
+        return bool(done) and all(
+            (self.path / entry.path).is_file() and self.run.describe_file(self.path / entry.path).sha256 == entry.sha256
+            for entry in done[-1].outputs
+        )
 
     def mark_checkpoint(self, step: int, keep: int) -> None:
         """Call a checkpoint complete, then remove those before the newest `keep`."""

@@ -12,10 +12,8 @@ from raml.answers import Reward, reward_answer
 from raml.errors import DataError, ModelError, NumericsError
 from raml.models import LoadedModel
 from raml.prompts import THINK_OPEN, build_prompt, decode_text, has_thinking_switch, render_prompt, write_message
-from raml.questions import read_question_file
 from raml.records import Question
 from raml.sampling import grade_response
-from raml.store import Run
 from raml.training.engine import (
     Batching,
     TrainingResult,
@@ -29,6 +27,7 @@ from raml.training.order import count_updates, hash_ids, order_examples
 from raml.training.recorder import Progress
 from raml.training.settings import GrpoSettings
 from raml.training.sft import train_sft
+from raml.training.sources import list_run_files, read_questions
 
 if TYPE_CHECKING:
     from transformers import Trainer
@@ -80,13 +79,16 @@ def train_grpo(
             rewarded = reward or make_reward(loaded, settings)
             return make_group_trainer(loaded, settings, arguments, batching, ordered, rewarded, limit)
 
-        return Work(n_updates, fingerprint, notes, make_trainer)
+        files = tuple(path for path in map(Path, settings.questions) if path.is_file())
+        folders = [path for path in map(Path, settings.questions) if path.is_dir()]
+        return Work(n_updates, fingerprint, notes, make_trainer, (*files, *list_run_files(folders)))
 
-    def warm_up() -> LoadedModel:
+    def warm_up() -> tuple[LoadedModel, tuple[str, ...]]:
         start = out / "cold-start"
         assert settings.cold_start is not None
-        train_sft(settings.cold_start, start, progress=progress)
-        return load_for_training(replace(settings, model=str(start), revision=None, cold_start=None))
+        first = train_sft(settings.cold_start, start, progress=progress)
+        loaded = load_for_training(replace(settings, model=str(start), revision=None, cold_start=None))
+        return loaded, tuple(f"Cold start: {note}" for note in first.notes)
 
     first = None if settings.cold_start is None else warm_up
     return run_outer_loop("grpo", settings, out, prepare, progress=progress, warm_up=first)
@@ -101,12 +103,9 @@ def collect_questions(loaded: LoadedModel, settings: GrpoSettings) -> tuple[list
     """
     if settings.prompt.mode == "nothink" and not has_thinking_switch(loaded.tokenizer):
         raise ModelError(f"The chat template of {settings.model} has no no-thinking mode to train rollouts in.")
-    found: dict[str, Question] = {}
-    for source in map(Path, settings.questions):
-        read = Run(source).read_questions() if source.is_dir() else read_question_file(source)
-        found |= {question.id: question for question in read}
-    lens = {q.id: len(build_prompt(loaded.tokenizer, q.prompt, settings.prompt)) for q in found.values()}
-    kept = [question for question in found.values() if lens[question.id] <= settings.max_prompt_length]
+    found = read_questions(settings.questions)
+    lens = {q.id: len(build_prompt(loaded.tokenizer, q.prompt, settings.prompt)) for q in found}
+    kept = [question for question in found if lens[question.id] <= settings.max_prompt_length]
     if not kept:
         raise DataError(
             f"All {len(found)} prompts are longer than {settings.max_prompt_length} tokens; the shortest has "
@@ -129,6 +128,10 @@ def count_rollout_updates(settings: GrpoSettings, n_questions: int) -> int:
     if settings.max_steps is None:
         n_updates = int(settings.epochs * n_questions) // per_update
     n_updates -= n_updates % settings.updates_per_generation
+    if n_updates == 0 and settings.max_steps is not None:
+        raise DataError(
+            f"max_steps {settings.max_steps} is less than updates_per_generation {settings.updates_per_generation}."
+        )
     if n_updates == 0:
         raise DataError(
             f"{n_questions} questions are too few for one update of {per_update} ({settings.batch_size} rollouts in "
@@ -173,8 +176,10 @@ def choose_completion_length(loaded: LoadedModel, settings: GrpoSettings, longes
 
 def make_reward(loaded: LoadedModel, settings: GrpoSettings) -> RewardFunction:
     """Make the paper's reward of a response (Eq. 21), in the format that the settings name."""
-    example = render_prompt(loaded.tokenizer, "", settings.prompt)
-    opening = THINK_OPEN if example.rstrip().endswith(THINK_OPEN) else ""
+    # What the template puts in the model's mouth is part of its response: an opening tag, or an empty thinking block.
+    message = write_message("Question", settings.prompt)
+    begun = render_prompt(loaded.tokenizer, "Question", settings.prompt).rpartition(message)[2]
+    opening = begun[begun.rfind(THINK_OPEN) :] if THINK_OPEN in begun else ""
 
     def eq_21(text: str, question: Question) -> Reward:
         _, correct, _ = grade_response(text, question.answer)

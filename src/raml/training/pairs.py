@@ -21,6 +21,7 @@ class Pair:
     """The right response, end mark included."""
     rejected_ids: tuple[int, ...]
     """The wrong one."""
+    question_id: str
 
     def __len__(self) -> int:
         """Tokens of the longer of the two, with the prompt."""
@@ -69,7 +70,7 @@ def encode_pairs(encoder: TrajectoryEncoder, pairs: Iterable[tuple[Question, Tra
     for question, right, wrong in pairs:
         prompt, chosen, _ = encoder.encode(question, right)
         _, rejected, _ = encoder.encode(question, wrong)
-        made.append(Pair(tuple(prompt), tuple(chosen), tuple(rejected)))
+        made.append(Pair(tuple(prompt), tuple(chosen), tuple(rejected), question.id))
     return made
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import torch
 from accelerate import PartialState
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from raml.errors import NumericsError
 from raml.training.folder import TrainingFolder
 from raml.training.settings import OuterLoopSettings
 
@@ -41,15 +43,19 @@ class Recorder(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
     ) -> None:
-        """Write the metrics up to the checkpoint again; what came after it is to be made again."""
+        """Write the metrics up to the checkpoint again; what came after it is to be made again.
+
+        The checkpoint also remembers its intervals, which may have changed.
+        """
+        state.save_steps, state.logging_steps = self.settings.save_every, self.settings.log_every
         if state.is_world_process_zero:
             self.folder.write_metrics([make_row(logs) for logs in state.log_history if "loss" in logs])
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
     ) -> None:
-        """Log the last update whatever the interval."""
-        if state.global_step >= self.n_updates:
+        """Log the last update, and one before a checkpoint, whatever the interval: counters go on from there."""
+        if state.global_step >= self.n_updates or state.global_step % self.settings.save_every == 0:
             control.should_log = True
 
     def on_log(
@@ -69,7 +75,12 @@ class Recorder(TrainerCallback):
             self.progress(state.global_step, self.n_updates, row)
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object) -> None:
-        """Call the checkpoint that was just written complete."""
+        """Call the checkpoint that was just written complete.
+
+        Raises:
+            NumericsError: it has weights that are not finite; the one before it stays.
+        """
+        check_weights(kwargs["model"], state.global_step)  # type: ignore[arg-type]
         PartialState().wait_for_everyone()
         if state.is_world_process_zero:
             self.folder.mark_checkpoint(state.global_step, self.settings.keep_checkpoints)
@@ -85,3 +96,17 @@ def make_row(logs: Mapping[str, Any]) -> dict[str, Any]:
     if "sampling_s" in row:
         row["update_s"] = round(row["seconds"] - row["sampling_s"] - row["scoring_s"], 4)
     return row
+
+
+def check_weights(model: torch.nn.Module, step: int) -> None:
+    """Refuse weights that are not finite.
+
+    Raises:
+        NumericsError: some are; the message names one.
+    """
+    for name, parameter in model.named_parameters():
+        if not torch.isfinite(parameter).all():
+            raise NumericsError(
+                f"After update {step} the weight {name} is not finite. The checkpoint before it is kept; try a lower "
+                "--learning-rate, in another --out."
+            )

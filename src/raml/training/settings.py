@@ -1,13 +1,13 @@
 """What decides a training run: one frozen dataclass for each technique, and what all of them share.
 
-Names are the field's; where TRL has a setting of the same meaning, its name stands in the comment. The defaults suit a
-model of some billion parameters; `configs/` holds the paper's settings and the embedded model's.
+Names are the field's; where TRL has a setting of the same meaning, its name stands in the comment. The defaults are the
+paper's where it names them; `configs/` holds whole sets for the paper's model and for the embedded one.
 """
 
 from __future__ import annotations
 
 import typing
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -24,6 +24,10 @@ PolicyLoss = Literal["grpo", "dapo", "dr_grpo", "bnpo"]
 class OuterLoopSettings:
     """What every technique needs to know: the model, the optimiser's steps, and what is kept on the way."""
 
+    TRACED: ClassVar[frozenset[str]] = frozenset(
+        {"model", "revision", "chat_template", "trajectories", "rows", "questions"}
+    )
+    """Fields that name a file; what is in it decides, and a plan holds the hash of that."""
     HARMLESS: ClassVar[frozenset[str]] = frozenset({"save_every", "keep_checkpoints", "log_every", "report_to"})
     """Fields that may change when a run is taken up again: they change no weight."""
 
@@ -48,7 +52,7 @@ class OuterLoopSettings:
     warmup_steps: int = 0
     """Updates in which the learning rate rises from 0 to its peak."""
     final_share: float = 0.0
-    """Share of the peak that a falling learning rate ends at."""
+    """Share of the peak that the cosine ends at."""
     max_grad_norm: float = 1.0
     """The gradient is scaled down to this norm; 0 leaves it."""
     epochs: float = 1.0
@@ -58,7 +62,8 @@ class OuterLoopSettings:
     batch_size: int = 64
     """Examples per update over all processes: responses in SFT, pairs in DPO, rollouts in GRPO."""
     micro_batch_size: int | None = None
-    """Examples in one forward pass of one process; by default all of them. Changes memory and last digits, no more."""
+    """Examples in one forward pass of one process; by default all of them. Changes memory and, but for means over a
+    micro-batch (loss bnpo, the entropy bonus), no more than the last digits."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of the arithmetic; weights and optimiser stay in float32. auto: bfloat16 where the accelerator has it."""
     gradient_checkpointing: bool = False
@@ -88,6 +93,8 @@ class OuterLoopSettings:
         self._check_above(0, *positive, "threads", "save_every", "keep_checkpoints", "log_every")
         self._check_at_least(0, "warmup_steps", "weight_decay", "max_grad_norm", "seed")
         self._check_between(0, 1, "final_share", "adam_beta2")
+        if self.final_share and self.schedule != "cosine":
+            raise DataError(f"final_share is for the cosine schedule; {self.schedule} takes none.")
         for name, choices in _list_choices(type(self)).items():
             if getattr(self, name) not in choices:
                 raise DataError(f"{name} is {getattr(self, name)!r}; choose one of {', '.join(map(str, choices))}.")
@@ -216,7 +223,8 @@ class GrpoSettings(OuterLoopSettings):
     vllm_url: str = "http://localhost:8000"
     """Where that server listens."""
     cold_start: SftSettings | None = None
-    """First SFT of the same `model` with these settings, then GRPO from its result: the paper's Table 3."""
+    """First SFT with these settings, then GRPO from its result: the paper's Table 3. What is no matter of SFT is taken
+    from here: model, revision, chat template, seed, device, threads and precision."""
     learning_rate: float = 1e-6
     schedule: Literal["constant", "linear", "cosine"] = "constant"
     batch_size: int = 1024
@@ -235,18 +243,15 @@ class GrpoSettings(OuterLoopSettings):
             raise DataError(f"n_update is {self.n_update}; it must be between 1 and group_size ({self.group_size}).")
         if self.batch_size % self.group_size:
             raise DataError(f"batch_size {self.batch_size} is no multiple of group_size {self.group_size}.")
-        if self.cold_start is not None and self.cold_start.model != self.model:
-            raise DataError(
-                f"The cold start trains {self.cold_start.model!r}, GRPO {self.model!r}: name the same model."
-            )
+        if self.cold_start is not None:
+            shared = ("model", "revision", "chat_template", "seed", "device", "threads", "precision")
+            cold_start = replace(self.cold_start, **{name: getattr(self, name) for name in shared})
+            object.__setattr__(self, "cold_start", cold_start)
         if self.save_every % self.updates_per_generation:
             raise DataError(
                 f"save_every {self.save_every} is no multiple of updates_per_generation {self.updates_per_generation}: "
                 "a checkpoint in between would lose the rollouts that are half used."
             )
-
-
-Settings = SftSettings | DpoSettings | GrpoSettings
 
 
 def _list_choices(settings_type: type) -> dict[str, tuple[Any, ...]]:

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from raml.errors import DataError
 from raml.models import LoadedModel
-from raml.records import Question, Trajectory
-from raml.store import Run
-from raml.training.engine import Batching, TrainingResult, Work, fill_in, run_outer_loop
+from raml.training.engine import Batching, TrainingResult, Work, count_processes, fill_in, run_outer_loop
 from raml.training.examples import Example, TrajectoryEncoder, balance_examples, read_row_files, select_trajectories
 from raml.training.order import count_updates, drop_long, hash_ids, order_examples
 from raml.training.recorder import Progress
 from raml.training.settings import SftSettings
+from raml.training.sources import list_run_files, note_without, read_runs
 
 if TYPE_CHECKING:
     from transformers import Trainer
@@ -35,15 +35,19 @@ def train_sft(settings: SftSettings, out: Path, *, progress: Progress | None = N
 
     def prepare(loaded: LoadedModel) -> Work:
         examples, notes = collect_examples(loaded, settings)
-        n_updates, n_total = count_updates(len(examples), settings.batch_size, settings.epochs, settings.max_steps)
-        order = order_examples([len(e.input_ids) for e in examples], settings.batch_size, n_total, settings.seed)
+        lens, groups = [len(e.input_ids) for e in examples], [e.group or str(i) for i, e in enumerate(examples)]
+        n_updates, n_total = count_updates(
+            len(examples), settings.batch_size, settings.epochs, settings.max_steps, whole=count_processes() > 1
+        )
+        order = order_examples(lens, settings.batch_size, n_total, settings.seed, groups)
         ordered = [examples[i] for i in order]
         fingerprint = hash_ids(row for example in ordered for row in (example.input_ids, example.labels))
 
         def make_trainer(loaded: LoadedModel, arguments: dict[str, Any], batching: Batching) -> Trainer:
             return make_supervised_trainer(loaded, settings, arguments, ordered)
 
-        return Work(n_updates, fingerprint, notes, make_trainer)
+        files = (*settings.rows, *list_run_files(settings.trajectories))
+        return Work(n_updates, fingerprint, notes, make_trainer, files)
 
     return run_outer_loop("sft", settings, out, prepare, progress=progress)
 
@@ -54,17 +58,31 @@ def collect_examples(loaded: LoadedModel, settings: SftSettings) -> tuple[list[E
     Raises:
         DataError: nothing is left.
     """
-    if settings.rows:
-        examples, notes = read_row_files(settings.rows, len(loaded.tokenizer)), []
-    else:
-        examples, notes = _encode_runs(loaded, settings)
     limit = settings.max_length or loaded.context_len
-    kept = drop_long([len(example.input_ids) for example in examples], limit, "examples")
-    if len(kept) < len(examples):
-        notes.append(f"{len(examples) - len(kept)} of {len(examples)} examples left out: longer than {limit} tokens.")
-    examples = [examples[i] for i in kept]
+    if settings.rows:
+        examples, notes = keep_usable(read_row_files(settings.rows, len(loaded.tokenizer)), limit)
+    else:
+        examples, notes = _encode_runs(loaded, settings, limit)
     notes.append(f"{len(examples)} examples with {sum(e.n_targets for e in examples)} tokens of loss.")
     return examples, tuple(notes)
+
+
+def keep_usable(examples: Sequence[Example], limit: int | None) -> tuple[list[Example], list[str]]:
+    """Leave out what is too long, and what has nothing to take a loss on; say so in words.
+
+    Raises:
+        DataError: nothing is left.
+    """
+    kept = [examples[i] for i in drop_long([len(example.input_ids) for example in examples], limit, "examples")]
+    notes = []
+    if len(kept) < len(examples):
+        notes.append(f"{len(examples) - len(kept)} of {len(examples)} examples left out: longer than {limit} tokens.")
+    usable = [example for example in kept if example.n_targets]
+    if not usable:
+        raise DataError(f"None of {len(kept)} examples has a token that loss is taken on.")
+    if len(usable) < len(kept):
+        notes.append(f"{len(kept) - len(usable)} examples left out: no token that loss is taken on.")
+    return usable, notes
 
 
 def make_supervised_trainer(
@@ -98,36 +116,23 @@ def make_supervised_trainer(
     return trainer
 
 
-def read_runs(paths: Sequence[Path]) -> tuple[list[Question], list[Trajectory]]:
-    """Read the questions and trajectories of several run folders; a question in two of them is one question."""
-    questions: dict[str, Question] = {}
-    trajectories: list[Trajectory] = []
-    for path in paths:
-        run = Run(path)
-        questions |= {question.id: question for question in run.read_questions()}
-        trajectories += run.read_trajectories()
-    return list(questions.values()), trajectories
-
-
-def _encode_runs(loaded: LoadedModel, settings: SftSettings) -> tuple[list[Example], list[str]]:
+def _encode_runs(loaded: LoadedModel, settings: SftSettings, limit: int | None) -> tuple[list[Example], list[str]]:
+    """Encode the right trajectories, leave out what is too long, then choose n and balance what is left."""
     questions, trajectories = read_runs(settings.trajectories)
-    selection = select_trajectories(questions, trajectories, settings.n, settings.seed)
+    by_id = {question.id: question for question in questions}
     encoder = TrajectoryEncoder(loaded)
-    groups = []
-    for question in questions:
-        if question.id in selection.chosen:
-            right, chosen = selection.right[question.id], selection.chosen[question.id]
-            made = {t.id: encoder.make_example(question, t, settings.loss_on) for t in right}
-            groups.append(([made[t.id] for t in chosen], list(made.values())))
-    notes = []
+    right = [t for t in trajectories if t.correct is True and t.question_id in by_id]
+    made = {t.id: encoder.make_example(by_id[t.question_id], t, settings.loss_on) for t in right}
+    fitting, notes = keep_usable(list(made.values()), limit) if made else ([], [])
+    usable = {id(example) for example in fitting}
+    kept = [t for t in right if id(made[t.id]) in usable]
+    selection = select_trajectories(questions, kept, settings.n, settings.seed)
+    groups = [
+        ([made[t.id] for t in chosen], [made[t.id] for t in selection.right[question_id]])
+        for question_id, chosen in selection.chosen.items()
+    ]
     if selection.without:
         notes.append(note_without(selection.without, "no right trajectory"))
     if selection.n_copies:
         notes.append(f"{selection.n_copies} right trajectories are copies of another one of their question.")
     return balance_examples(groups, settings.balance), notes
-
-
-def note_without(question_ids: Sequence[str], what: str) -> str:
-    """Say how many questions were left out and why, with the first few ids."""
-    shown = ", ".join(question_ids[:3]) + (", …" if len(question_ids) > 3 else "")
-    return f"{len(question_ids)} questions left out: {what} ({shown})."

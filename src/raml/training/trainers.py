@@ -23,6 +23,8 @@ from raml.training.optimizer import MuonAdamW
 from raml.training.rollouts import join_batches, select_rollouts, take_rows
 from raml.training.settings import GrpoSettings, OuterLoopSettings
 
+ADVICE = "The last checkpoint is kept; try a lower --learning-rate, in another --out."
+
 
 class _Watched:
     """What all techniques add to TRL's trainer."""
@@ -43,10 +45,19 @@ class _Watched:
         loss = super().training_step(*args, **kwargs)
         if not torch.isfinite(loss).all():
             step = self.state.global_step + 1
-            raise NumericsError(
-                f"The loss of update {step} is {float(loss)}. Its checkpoints are kept; try a lower --learning-rate."
-            )
+            raise NumericsError(f"The loss of update {step} is {float(loss)}. {ADVICE}")
         return loss
+
+    def _get_grad_norm(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the norm of the gradient, before the optimiser uses it.
+
+        Raises:
+            NumericsError: it is NaN or infinite.
+        """
+        norm = super()._get_grad_norm(*args, **kwargs)
+        if norm is not None and not math.isfinite(norm):
+            raise NumericsError(f"The gradient of update {self.state.global_step + 1} is {float(norm)}. {ADVICE}")
+        return norm
 
     def create_optimizer(self, *args: Any, **kwargs: Any) -> torch.optim.Optimizer:
         """Make AdamW as TRL does, or Muon with AdamW."""
@@ -61,14 +72,8 @@ class _Watched:
         return super().create_optimizer(*args, **kwargs)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Add the seconds since the last log; refuse a gradient that is not finite."""
+        """Add the seconds since the last log."""
         if "loss" in logs:
-            norm = logs.get("grad_norm")
-            if norm is not None and not math.isfinite(norm):
-                raise NumericsError(
-                    f"The gradient of update {self.state.global_step} is {norm}. "
-                    "Earlier checkpoints are kept; try a lower --learning-rate."
-                )
             now = time.perf_counter()
             logs["seconds"] = round(now - (self._last_log or now), 4)
             self._last_log = now
@@ -107,24 +112,33 @@ class GroupTrainer(_Watched, GRPOTrainer):
     """
 
     settings: GrpoSettings
+    _undecided: Tensor
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
-        batch = super()._generate_and_score_completions(inputs)
+        batch = self._mask_undecided(super()._generate_and_score_completions(inputs))
         if not self.model.training:
             return batch
         if self.settings.dynamic_sampling:
             batch = self._replace_equal_groups(batch)
-        n = self.settings.n_update
-        if n is None:
-            return batch
-        size = self.settings.group_size
-        chosen = select_rollouts(len(batch["advantages"]) // size, size, n, self._place())
-        return self._count_items(take_rows(batch, chosen.to(self.accelerator.device)))
+        if self.settings.n_update is not None:
+            size = self.settings.group_size
+            n_groups = len(batch["advantages"]) // size
+            chosen = select_rollouts(n_groups, size, self.settings.n_update, self._place())
+            batch = take_rows(batch, chosen.to(self.accelerator.device))
+        return self._count_items(batch)
+
+    def _mask_undecided(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Leave responses without a reward out of the loss's tokens; their advantage is zero already."""
+        n = len(batch["advantages"])
+        start = self.accelerator.process_index * n
+        undecided = self._undecided[start : start + n]
+        return {**batch, "completion_mask": batch["completion_mask"] * (~undecided).long()[:, None]}
 
     def _replace_equal_groups(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Put groups of other questions in the place of those whose rewards are all equal: they teach nothing.
 
-        All processes draw as often as the one that needs it most, since generation is a common act.
+        All processes draw as often as the one that needs it most, since generation is a common act. Places that stay
+        empty are filled with equal groups whose tokens are masked.
         """
         n_groups, size = len(batch["advantages"]) // self.settings.group_size, self.settings.group_size
         useful = self._take_groups(batch, useful=True)
@@ -132,18 +146,18 @@ class GroupTrainer(_Watched, GRPOTrainer):
             missing = n_groups - (0 if useful is None else len(useful["advantages"]) // size)
             if int(self.accelerator.gather(torch.tensor([missing], device=self.accelerator.device)).max()) == 0:
                 break
-            more = super()._generate_and_score_completions(self._draw_questions(n_groups, attempt))
-            found = self._take_groups(more, useful=True)
+            drawn = super()._generate_and_score_completions(self._draw_questions(n_groups, attempt))
+            found = self._take_groups(self._mask_undecided(drawn), useful=True)
             useful = found if useful is None else useful if found is None else self._join(useful, found)
-        if useful is None:
-            return batch
-        n_useful = len(useful["advantages"]) // size
-        self._metrics["train"]["useful_group_rate"].append(min(1.0, n_useful / n_groups))
-        if n_useful < n_groups:  # fill up with groups of advantage zero, which keep the shapes and add nothing
-            equal = self._take_groups(batch, useful=False)
-            useful = useful if equal is None else self._join(useful, equal)
-        rows = torch.arange(min(len(useful["advantages"]), n_groups * size), device=self.accelerator.device)
-        return self._count_items(take_rows(useful, rows))
+        n_useful = 0 if useful is None else len(useful["advantages"]) // size
+        shares = self.accelerator.gather(torch.tensor([min(1.0, n_useful / n_groups)], device=self.accelerator.device))
+        self._metrics["train"]["useful_group_rate"].append(float(shares.mean()))
+        equal = self._take_groups(batch, useful=False)
+        if equal is not None and n_useful < n_groups:
+            equal = {**equal, "completion_mask": torch.zeros_like(equal["completion_mask"])}
+            useful = equal if useful is None else self._join(useful, equal)
+        assert useful is not None, "a group is useful or it is not"
+        return take_rows(useful, torch.arange(n_groups * size, device=self.accelerator.device))
 
     def _take_groups(self, batch: dict[str, Any], *, useful: bool) -> dict[str, Any] | None:
         grouped = batch["advantages"].view(-1, self.settings.group_size)
@@ -181,6 +195,7 @@ class GroupTrainer(_Watched, GRPOTrainer):
     def _calculate_rewards(self, *args: Any, **kwargs: Any) -> Tensor:
         start = time.perf_counter()
         rewards = super()._calculate_rewards(*args, **kwargs)
+        self._undecided = rewards.isnan().all(dim=1)  # of all processes
         self._metrics["train" if self.model.training else "eval"]["scoring_s"].append(time.perf_counter() - start)
         return rewards
 
