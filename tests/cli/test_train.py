@@ -112,12 +112,13 @@ def launch(n, line):
     """Run a command in n processes, as `accelerate launch` does on GPUs."""
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", str(n), "--master_port", "0"),
+            *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(n)),
             *("-m", "raml", *map(str, line)),
         ],
         env={**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
