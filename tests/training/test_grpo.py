@@ -229,7 +229,7 @@ def run_tiny_update(questions, tmp_path, trainer_type=None, **changes):
         }
     )
     loaded = load_model("tiny-base", device="cpu")
-    batching = Batching(8, 2, 1)
+    batching = Batching(settings.micro_batch_size, 16 // settings.micro_batch_size, 1)
     arguments = make_arguments(settings, tmp_path, batching)
     trainer = make_group_trainer(loaded, settings, arguments, batching, questions, make_reward(loaded, settings), 80)
     if trainer_type is not None:
@@ -256,6 +256,15 @@ def test_with_all_rollouts_the_gradient_is_that_of_plain_trl(questions, tmp_path
     assert max(float(gradient.abs().max()) for gradient in plain.values()) > 1e-3
     for name, gradient in plain.items():
         torch.testing.assert_close(ours[name], gradient, rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("loss", ["grpo", "dapo", "dr_grpo"])
+def test_the_gradient_of_a_part_does_not_depend_on_how_the_batch_is_cut(questions, tmp_path, loss):
+    whole = run_tiny_update(questions, tmp_path, loss=loss, n_update=2, micro_batch_size=16)
+    cut = run_tiny_update(questions, tmp_path, loss=loss, n_update=2, micro_batch_size=4)
+    assert max(float(gradient.abs().max()) for gradient in whole.values()) > 1e-5
+    for name, gradient in whole.items():
+        torch.testing.assert_close(cut[name], gradient, rtol=1e-3, atol=1e-6)
 
 
 def test_rollouts_are_chosen_by_seed_n_of_each_group():

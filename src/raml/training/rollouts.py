@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from jaxtyping import Int, Shaped
 from torch import Tensor
 
 # Which side TRL fills up what with; everything else has one entry a row.
@@ -23,7 +24,7 @@ _PADDED = {
 }
 
 
-def select_rollouts(n_groups: int, group_size: int, n: int, seed: tuple[int, ...]) -> Tensor:
+def select_rollouts(n_groups: int, group_size: int, n: int, seed: tuple[int, ...]) -> Int[Tensor, " row"]:
     """Choose n rows of each group by seed, without regard to their rewards.
 
     Returns:
@@ -34,7 +35,7 @@ def select_rollouts(n_groups: int, group_size: int, n: int, seed: tuple[int, ...
     return torch.from_numpy(np.concatenate(places))
 
 
-def take_rows(batch: Mapping[str, Any], rows: Tensor) -> dict[str, Any]:
+def take_rows(batch: Mapping[str, Any], rows: Int[Tensor, " row"]) -> dict[str, Any]:
     """Take some rows of every tensor that has rows; counts of the whole batch stay and have to be made anew."""
     return {k: v[rows] if torch.is_tensor(v) and v.dim() > 0 else v for k, v in batch.items()}
 
@@ -53,6 +54,6 @@ def join_batches(first: Mapping[str, Any], second: Mapping[str, Any], pad_id: in
     return joined
 
 
-def _widen(rows: Tensor, width: int, side: str, fill: int) -> Tensor:
+def _widen(rows: Shaped[Tensor, "row token"], width: int, side: str, fill: int) -> Shaped[Tensor, "row width"]:
     missing = width - rows.shape[1]
     return F.pad(rows, (missing, 0) if side == "left" else (0, missing), value=fill)
