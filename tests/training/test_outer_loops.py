@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from raml.errors import DataError, NumericsError, RunError
+from raml.errors import DataError, ModelError, NumericsError, RunError
 from raml.models import load_model
 from raml.records import Trajectory
 from raml.tiny import WEIGHTS
@@ -305,6 +305,19 @@ def test_a_tokenizer_without_pad_token_is_no_obstacle(run, tmp_path):
     train_sft(replace(settings, max_steps=2), tmp_path / "with")
     train_sft(replace(settings, max_steps=2, model=str(tmp_path / "unpadded")), tmp_path / "without")
     assert_same_weights(read_weights(tmp_path / "with"), read_weights(tmp_path / "without"))
+
+
+def test_a_config_without_architectures_serves_dpo_and_says_what_the_divergence_lacks(run, tmp_path):
+    loaded = load_model("tiny-base", device="cpu")
+    loaded.tokenizer.save_pretrained(tmp_path / "bare")
+    loaded.model.save_pretrained(tmp_path / "bare")
+    config = json.loads((tmp_path / "bare" / "config.json").read_text())
+    del config["architectures"]
+    (tmp_path / "bare" / "config.json").write_text(json.dumps(config))
+    bare = {"model": str(tmp_path / "bare"), "max_steps": 1}
+    assert train_dpo(replace(make_settings("dpo", run), **bare), tmp_path / "dpo").n_new == 1
+    with pytest.raises(ModelError, match="names no architectures, which --kl needs"):
+        train_grpo(replace(make_settings("grpo", run), **bare, kl=0.1), tmp_path / "grpo")
 
 
 def test_batches_are_cut_evenly_or_refused(run):

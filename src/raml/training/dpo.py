@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from raml.errors import DataError
 from raml.models import LoadedModel
-from raml.training.engine import Batching, TrainingResult, Work, count_processes, fill_in, run_outer_loop
+from raml.training.engine import (
+    Batching,
+    TrainingResult,
+    Work,
+    count_processes,
+    fill_in,
+    load_for_training,
+    run_outer_loop,
+)
 from raml.training.examples import TrajectoryEncoder
 from raml.training.order import count_updates, drop_long, hash_ids, order_examples
 from raml.training.pairs import Pair, choose_pairs, encode_pairs
@@ -84,6 +92,7 @@ def make_preference_trainer(
     rows = {name: [getattr(pair, name) for pair in pairs] for name in ("prompt_ids", "chosen_ids", "rejected_ids")}
     trainer = PreferenceTrainer(
         model=loaded.model,
+        ref_model=load_for_training(settings).model,
         args=fill_in(DPOConfig, **arguments, beta=settings.beta, max_length=None, train_sampling_strategy="sequential"),
         train_dataset=Dataset.from_dict(rows),
         processing_class=loaded.tokenizer,

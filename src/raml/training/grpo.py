@@ -203,6 +203,10 @@ def make_group_trainer(
 
     from raml.training.trainers import GroupTrainer
 
+    if settings.kl and not loaded.model.config.architectures:  # TRL makes the reference by that name
+        raise ModelError(
+            f"{settings.model}: config.json names no architectures, which --kl needs. Add it, or use --kl 0."
+        )
     switch = {"enable_thinking": settings.prompt.mode == "think"} if has_thinking_switch(loaded.tokenizer) else {}
     engine: dict[str, Any] = {"use_vllm": settings.vllm != "off"}
     if settings.vllm != "off":
