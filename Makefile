@@ -9,13 +9,14 @@ export TOKENIZERS_PARALLELISM := false
 # Neither needs a network, and both say so.
 demo test test-slow: export HF_HUB_OFFLINE := 1
 
-.PHONY: help demo test test-slow test-real lint format bench docs-check tiny techniques lock clean
+.PHONY: help demo test test-slow test-real lint format bench coverage docs-check tiny techniques lock clean
 
 help:
 	@echo "make demo       the whole path on the embedded model, ending in report.html"
 	@echo "make test       the quick tests;  test-slow, test-real (RAML_REAL_MODEL=FOLDER): the other tiers"
 	@echo "make lint       ruff, pyright, import-linter;  format: let ruff rewrite"
 	@echo "make bench      time the engine against its bound and other ways (RAML_REAL_MODEL=FOLDER)"
+	@echo "make coverage   simulate how often the intervals hold the truth (six minutes)"
 	@echo "make docs-check README's commands and links against the code"
 	@echo "make tiny       make the embedded model's weights again (about half an hour)"
 	@echo "make techniques compare SFT and GRPO on the embedded model over three seeds (about an hour)"
@@ -60,6 +61,10 @@ bench: $(STAMP)
 	$(if $(RAML_REAL_MODEL),$(BENCH) --dtypes float32 bfloat16 --lens 512 --threads 1 2 --repeats 2)
 	$(if $(RAML_REAL_MODEL),$(BIN)/python benchmarks/peak_memory.py --model $(RAML_REAL_MODEL))
 
+coverage: $(STAMP)
+	$(BIN)/python benchmarks/interval_coverage.py
+	$(BIN)/python benchmarks/interval_coverage.py --questions 134 --simulations 500
+
 # SFT, GRPO from the base and GRPO after SFT over three seeds, about an hour on one core.
 techniques: $(STAMP)
 	$(BIN)/python recipes/compare_techniques.py
@@ -71,7 +76,8 @@ tiny: $(STAMP)
 	$(BIN)/python recipes/tiny.py
 
 lock: $(STAMP)
-	$(BIN)/python -m piptools compile --quiet --strip-extras --extra dev --extra train --no-emit-index-url --no-emit-find-links \
+	$(BIN)/python -m piptools compile --quiet --strip-extras --extra dev --extra train --extra tasks --extra server --extra inspect \
+		--no-emit-index-url --no-emit-find-links \
 		--no-emit-trusted-host --output-file requirements.lock pyproject.toml requirements.in
 	sed -i 's/+cpu$$//' requirements.lock  # a plain version matches CPU and CUDA builds alike
 

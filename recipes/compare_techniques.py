@@ -17,7 +17,8 @@ import numpy as np
 
 from raml.cli import run as run_command
 from raml.figures import plot_training, save_figure
-from raml.stats import Counts, Estimate, Metric, compare_metric, estimate_metric, measure_questions
+from raml.records import Estimate
+from raml.stats import Counts, Metric, compare_metric, estimate_metric, measure_questions
 from raml.store import Run
 from raml.training.folder import TrainingFolder
 

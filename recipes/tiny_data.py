@@ -48,7 +48,7 @@ def make_solution_rows(
     rows = []
     close_id, end_id = encode_text(tokenizer, THINK_CLOSE + TURN_END)
     for question in questions:
-        prompt = list(build_prompt(tokenizer, question.prompt, THINK))
+        prompt = list(build_prompt(tokenizer, question, THINK))
         oracles = write_trajectories(question, 1 + mix.early, seed=rng.getrandbits(32), slip=mix.slip)
         for number, oracle in enumerate(oracles):
             correct, loss = encode_response(tokenizer, oracle)
@@ -62,7 +62,7 @@ def make_solution_rows(
             cut = 0 if rng.random() < 0.05 else rng.randint(0, last_cut)
             rows.append(_make_early_answer(tokenizer, prompt, response[:cut], loss[:cut], question.answer))
         if rng.random() < mix.nothink:
-            prompt_without = list(build_prompt(tokenizer, question.prompt, NOTHINK))
+            prompt_without = list(build_prompt(tokenizer, question, NOTHINK))
             answer = list(encode_text(tokenizer, f"{NO_THOUGHT_ANSWER}{question.answer}}}{TURN_END}"))
             rows.append(_make_row(prompt_without, answer, [True] * len(answer)))
     return rows

@@ -11,9 +11,12 @@ from raml.prompts import (
     find_reasoning_len,
     find_sentence_ends,
     render_prompt,
+    resolve_prompt,
+    write_message,
 )
-from raml.records import PromptSettings
+from raml.records import PromptSettings, Question
 
+WHY, SUM = Question("w", "Why?", "42"), Question("s", "Calculate 1+1.", "2")
 NO_SWITCH = "{% for m in messages %}U:{{ m.content }}\n{% endfor %}A:"
 
 
@@ -32,34 +35,49 @@ class OtherTemplate:
 
 
 def test_the_default_prompt_is_question_blank_line_instruction(tiny):
-    text = render_prompt(tiny.tokenizer, "Calculate 1+1.", PromptSettings())
+    text = render_prompt(tiny.tokenizer, SUM, PromptSettings())
     assert "Calculate 1+1.\n\nPlease reason step by step, and put your final answer within \\boxed{}." in text
     assert "<think>" not in text
 
 
 def test_an_empty_instruction_leaves_the_question_alone(tiny):
     with OtherTemplate(tiny.tokenizer, NO_SWITCH) as tokenizer:
-        assert render_prompt(tokenizer, "Why?", PromptSettings(instruction="")) == "U:Why?\nA:"
+        assert render_prompt(tokenizer, WHY, PromptSettings(instruction="")) == "U:Why?\nA:"
+
+
+def test_each_kind_of_question_asks_for_its_answer_in_its_own_way():
+    choice, code = (Question("q", "Why?", "A", kind=kind) for kind in ("choice", "code"))
+    assert write_message(choice, PromptSettings()).startswith("Why?\n\nPlease reason step by step, and put the letter")
+    assert "```python" in write_message(code, PromptSettings())
+
+
+def test_the_settings_instruction_comes_before_the_questions_own_and_that_before_the_kinds():
+    own = Question("q", "Why?", "A", kind="choice", instruction="Say a letter.")
+    assert write_message(own, PromptSettings()) == "Why?\n\nSay a letter."
+    assert write_message(own, PromptSettings(instruction="Be brief.")) == "Why?\n\nBe brief."
+    assert write_message(own, PromptSettings(instruction="")) == "Why?"
+    assert write_message(Question("q", "Why?", "A", instruction=""), PromptSettings()) == "Why?"
+    assert resolve_prompt(own, PromptSettings(mode="nothink")).instruction == "Say a letter."
 
 
 def test_no_thinking_uses_the_models_own_empty_block_where_its_template_has_one(tiny):
-    text = render_prompt(tiny.tokenizer, "Calculate 1+1.", PromptSettings(mode="nothink"))
+    text = render_prompt(tiny.tokenizer, SUM, PromptSettings(mode="nothink"))
     assert text.endswith("<think>\n\n</think>\n\n")
 
 
 def test_no_thinking_puts_the_delimiter_into_the_mouth_of_other_models(tiny):
     settings = PromptSettings(mode="nothink")
     with OtherTemplate(tiny.tokenizer, NO_SWITCH) as tokenizer:
-        text = render_prompt(tokenizer, "Why?", settings)
+        text = render_prompt(tokenizer, WHY, settings)
     assert text.endswith("A:<think>\nTherefore, after all this, I believe the answer is")
     with OtherTemplate(tiny.tokenizer, NO_SWITCH + "{{ '<think>\n' }}") as tokenizer:
-        text = render_prompt(tokenizer, "Why?", settings)
+        text = render_prompt(tokenizer, WHY, settings)
     assert text.endswith("A:<think>\nTherefore, after all this, I believe the answer is")
 
 
 def test_a_missing_template_says_how_to_give_one(tiny):
     with OtherTemplate(tiny.tokenizer, None) as tokenizer, pytest.raises(ModelError, match="--chat-template"):
-        render_prompt(tokenizer, "Why?", PromptSettings())
+        render_prompt(tokenizer, WHY, PromptSettings())
 
 
 def test_a_template_that_fails_is_one_error(tiny):
@@ -67,12 +85,12 @@ def test_a_template_that_fails_is_one_error(tiny):
         OtherTemplate(tiny.tokenizer, "{{ raise_exception('no users here') }}") as tokenizer,
         pytest.raises(ModelError, match="no users here"),
     ):
-        render_prompt(tokenizer, "Why?", PromptSettings())
+        render_prompt(tokenizer, WHY, PromptSettings())
 
 
 def test_prompt_ids_are_the_rendered_text_and_no_more(tiny):
-    text = render_prompt(tiny.tokenizer, "Calculate 1+1.", PromptSettings())
-    assert tiny.tokenizer.decode(build_prompt(tiny.tokenizer, "Calculate 1+1.", PromptSettings())) == text
+    text = render_prompt(tiny.tokenizer, SUM, PromptSettings())
+    assert tiny.tokenizer.decode(build_prompt(tiny.tokenizer, SUM, PromptSettings())) == text
 
 
 def test_bridge_and_answer_ids_read_as_bridge_and_answer(tiny):

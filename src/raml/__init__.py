@@ -18,13 +18,18 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from raml.answers import extract_answer, same_answer
+    from raml.answers import extract_answer, grade_response, same_answer
     from raml.errors import DataError, MissingExtra, ModelError, NumericsError, RamlError, RunError, UndecidedError
-    from raml.figures import plot_traces, plot_training, save_figure, smooth_ema
+    from raml.evaluation import choose_metrics, collect_cells, evaluate
+    from raml.figures import plot_evaluation, plot_traces, plot_training, save_figure, smooth_ema
     from raml.models import LoadedModel, load_model
     from raml.probes import read_out_trajectory, trace_trajectory
     from raml.questions import clean_questions, read_question_file
+    from raml.questions.sources import SourceSettings, load_source
     from raml.records import (
+        CodeTests,
+        Estimate,
+        Evaluation,
         Manifest,
         ModelIdentity,
         PromptSettings,
@@ -39,7 +44,7 @@ if TYPE_CHECKING:
     from raml.report import build_report
     from raml.sampling import make_imported, sample_trajectories
     from raml.scoring import Job, answer_nll_by_definition, answer_nll_in_one_pass, find_obstacle, score_in_one_pass
-    from raml.stats import Counts, Metric, compare_metric, estimate_metric
+    from raml.stats import Counts, Metric, compare_metric, compute_p_value, estimate_metric
     from raml.store import Run
     from raml.training import (
         DpoSettings,
@@ -55,29 +60,34 @@ __version__ = version("raml")
 
 # Loaded at first use: `import raml` costs no torch.
 _ROOMS = {
-    "raml.answers": "extract_answer same_answer",
+    "raml.answers": "extract_answer grade_response same_answer",
     "raml.errors": "DataError ModelError MissingExtra NumericsError RamlError RunError UndecidedError",
-    "raml.figures": "plot_traces plot_training save_figure smooth_ema",
+    "raml.evaluation": "choose_metrics collect_cells evaluate",
+    "raml.figures": "plot_evaluation plot_traces plot_training save_figure smooth_ema",
     "raml.models": "LoadedModel load_model",
     "raml.probes": "read_out_trajectory trace_trajectory",
     "raml.questions": "clean_questions read_question_file",
+    "raml.questions.sources": "SourceSettings load_source",
     "raml.records": (
-        "Manifest ModelIdentity PromptSettings Question Readout ReadoutSettings SamplingSettings Trace TraceSettings "
-        "Trajectory"
+        "CodeTests Estimate Evaluation Manifest ModelIdentity PromptSettings Question Readout ReadoutSettings "
+        "SamplingSettings Trace TraceSettings Trajectory"
     ),
     "raml.report": "build_report",
     "raml.sampling": "make_imported sample_trajectories",
     "raml.scoring": "Job answer_nll_by_definition answer_nll_in_one_pass find_obstacle score_in_one_pass",
-    "raml.stats": "Counts Metric compare_metric estimate_metric",
+    "raml.stats": "Counts Metric compare_metric compute_p_value estimate_metric",
     "raml.store": "Run",
     "raml.training": "DpoSettings GrpoSettings SftSettings TrainingResult train_dpo train_grpo train_sft",
 }
 _HOMES = {name: room for room, names in _ROOMS.items() for name in names.split()}
 
 __all__ = [
+    "CodeTests",
     "Counts",
     "DataError",
     "DpoSettings",
+    "Estimate",
+    "Evaluation",
     "GrpoSettings",
     "Job",
     "LoadedModel",
@@ -96,6 +106,7 @@ __all__ = [
     "RunError",
     "SamplingSettings",
     "SftSettings",
+    "SourceSettings",
     "Trace",
     "TraceSettings",
     "TrainingResult",
@@ -105,13 +116,20 @@ __all__ = [
     "answer_nll_by_definition",
     "answer_nll_in_one_pass",
     "build_report",
+    "choose_metrics",
     "clean_questions",
+    "collect_cells",
     "compare_metric",
+    "compute_p_value",
     "estimate_metric",
+    "evaluate",
     "extract_answer",
     "find_obstacle",
+    "grade_response",
     "load_model",
+    "load_source",
     "make_imported",
+    "plot_evaluation",
     "plot_traces",
     "plot_training",
     "read_out_trajectory",

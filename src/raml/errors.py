@@ -2,7 +2,8 @@
 
     RamlError
     ├── DataError        a file, record or value is not what it should be
-    │   └── UndecidedError   two answers could not be compared in the time allowed
+    │   └── UndecidedError   it could not be found out whether an answer is right
+    │       └── TimedOutError    not in the time allowed
     ├── ModelError       a model or tokenizer can't be loaded or can't do what was asked
     ├── MissingExtra     an optional dependency is not installed
     ├── NumericsError    a loss or probability is NaN or infinite
@@ -22,7 +23,11 @@ class DataError(RamlError):
 
 
 class UndecidedError(DataError):
-    """Two answers could not be compared within the time allowed; neither equal nor different."""
+    """It could not be found out whether an answer is right; neither right nor wrong."""
+
+
+class TimedOutError(UndecidedError):
+    """Two answers could not be compared within the time allowed."""
 
 
 class ModelError(RamlError):

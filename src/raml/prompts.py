@@ -9,14 +9,22 @@ from __future__ import annotations
 import bisect
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from raml.errors import DataError, ModelError
-from raml.records import PromptSettings
+from raml.records import Kind, PromptSettings, Question
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+INSTRUCTIONS: dict[Kind, str] = {
+    "math": "Please reason step by step, and put your final answer within \\boxed{}.",
+    "choice": "Please reason step by step, and put the letter of your final answer within \\boxed{}.",
+    "code": "Please reason step by step, and give the whole program at the end in one Python code block (```python).",
+    "reasoning-gym": "Please reason step by step, and put your final answer within \\boxed{}.",
+}
+"""What follows a question of each kind, after a blank line; the first is the paper's."""
 SENTENCE_END = re.compile(r"[.!?][\"'”’)\]]*(?=\s)|\n+")
 THINK_OPEN, THINK_CLOSE = "<think>", "</think>"
 UNDECODED = "\N{REPLACEMENT CHARACTER}"
@@ -32,12 +40,21 @@ def has_thinking_switch(tokenizer: PreTrainedTokenizerBase) -> bool:
     return "enable_thinking" in str(tokenizer.chat_template)
 
 
-def write_message(question: str, settings: PromptSettings) -> str:
+def resolve_prompt(question: Question, settings: PromptSettings) -> PromptSettings:
+    """Fill in what depends on the question: the instruction, where the settings leave it open."""
+    if settings.instruction is not None:
+        return settings
+    own = question.instruction
+    return replace(settings, instruction=INSTRUCTIONS[question.kind] if own is None else own)
+
+
+def write_message(question: Question, settings: PromptSettings) -> str:
     """Write the user's message: the question, a blank line and the instruction."""
-    return f"{question}\n\n{settings.instruction}" if settings.instruction else question
+    instruction = resolve_prompt(question, settings).instruction
+    return f"{question.prompt}\n\n{instruction}" if instruction else question.prompt
 
 
-def render_prompt(tokenizer: PreTrainedTokenizerBase, question: str, settings: PromptSettings) -> str:
+def render_prompt(tokenizer: PreTrainedTokenizerBase, question: Question, settings: PromptSettings) -> str:
     """Write the prompt as the model will read it, up to where its response starts.
 
     In mode "nothink" the model's own switch is used where its template has one; elsewhere the paper's delimiter
@@ -65,7 +82,7 @@ def render_prompt(tokenizer: PreTrainedTokenizerBase, question: str, settings: P
     return text + settings.delimiter
 
 
-def build_prompt(tokenizer: PreTrainedTokenizerBase, question: str, settings: PromptSettings) -> tuple[int, ...]:
+def build_prompt(tokenizer: PreTrainedTokenizerBase, question: Question, settings: PromptSettings) -> tuple[int, ...]:
     """Turn a question into the token ids that precede the response; see `render_prompt`."""
     return encode_text(tokenizer, render_prompt(tokenizer, question, settings))
 

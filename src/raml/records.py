@@ -13,18 +13,35 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-SCHEMA_VERSION = 1
-"""Raised when a reader of the old version could misread a file of the new one."""
+SCHEMA_VERSION = 2
+"""Raised when a reader of the old version could misread a file of the new one. 2: questions that are not checked as
+mathematics, model identities without a hash."""
 
 Mode = Literal["think", "nothink"]
 Finish = Literal["stop", "length"]
 Target = Literal["gold", "own", "both"]
 Scorer = Literal["one-pass", "definition"]
+Engine = Literal["transformers", "vllm", "server"]
+Kind = Literal["math", "choice", "code", "reasoning-gym"]
+Verdict = Literal["right", "wrong", "no answer", "unparsed", "timed out", "undecided"]
+IntervalMethod = Literal["BCa+t", "percentile+t", "bound"]
 
 
 def hash_key(*parts: object) -> str:
     """Hash JSON-able parts (records too) into 16 hexadecimal digits; the same parts give the same key everywhere."""
     return hashlib.sha256(msgspec.json.encode(parts, order="sorted")).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class CodeTests:
+    """What a program has to do: give the right output for each input."""
+
+    inputs: tuple[str, ...]
+    """For a program, what it reads from standard input; for a function, its arguments as JSON, one a line."""
+    outputs: tuple[str, ...]
+    """For a program, what it has to print; for a function, the value as JSON."""
+    function: str | None = None
+    """Name of the function, or of the method of a class `Solution`; None for a program."""
 
 
 @dataclass(frozen=True)
@@ -36,13 +53,30 @@ class Question:
     prompt: str
     """What the model is asked, without instruction or chat template."""
     answer: str
-    """The gold answer as plain text or LaTeX, without \\boxed{}."""
+    """The gold answer as plain text or LaTeX, without \\boxed{}; the right option's letter; "" where tests decide."""
     domain: str | None = None
     """Such as "arithmetic"; groups questions in tables."""
     source: str | None = None
     """Where it came from: a file name or a data set with its revision."""
     meta: dict[str, Any] = field(default_factory=dict)
     """Whatever else the source said, JSON-able."""
+    kind: Kind = "math"
+    """How an answer is checked: by Math-Verify, as one of several options, by running it against `tests`, or by the
+    scorer of the Reasoning Gym task whose entry is in `meta`."""
+    instruction: str | None = None
+    """Wording of its own in place of the kind's; see PromptSettings.instruction."""
+    tests: CodeTests | None = None
+    """For code."""
+    redacted: bool = False
+    """Its terms ask that neither it nor responses to it are shown in public: pages and exports leave their text out."""
+
+    def public_prompt(self) -> str:
+        """What may be shown of it to anybody."""
+        return f"Question {self.id}: text withheld, as its terms ask" if self.redacted else self.prompt
+
+    def gold_key(self) -> str:
+        """What decides whether an answer is right, as a part of a unit's key."""
+        return self.answer if self.tests is None else hash_key(self.answer, self.tests)
 
 
 @dataclass(frozen=True)
@@ -53,12 +87,12 @@ class ModelIdentity:
     """What the user called it: "tiny", a Hub name, a folder or a .gguf file."""
     revision: str | None
     """Commit on the Hub, None for local files."""
-    weights_sha256: str
-    """SHA-256 over the weight files in name order."""
+    weights_sha256: str | None
+    """SHA-256 over the weight files in name order; None where a server holds them."""
     dtype: str
-    """Arithmetic of the weights in memory, such as "float32"."""
+    """Arithmetic of the weights in memory, such as "float32"; "auto" where a server chose it."""
     device: str
-    """Where it ran, such as "cpu" or "cuda:0". No part of a unit's key."""
+    """Where it ran, such as "cpu", "cuda:0" or "served". No part of a unit's key."""
     config_sha256: str | None = None
     """SHA-256 over configuration and tokenizer; None for a .gguf file, whose weights' hash covers both."""
 
@@ -71,8 +105,9 @@ class ModelIdentity:
 class PromptSettings:
     """How a question becomes token ids. The defaults are the paper's wording."""
 
-    instruction: str = "Please reason step by step, and put your final answer within \\boxed{}."
-    """Follows the question after a blank line; "" leaves it out."""
+    instruction: str | None = None
+    """Follows the question after a blank line; "" leaves it out. None: the question's own or, if it has none, its
+    kind's (`raml.prompts.INSTRUCTIONS`). Records hold the text."""
     mode: Mode = "think"
     """"nothink" uses the template's own empty thinking block, or the delimiter sentence where there is none."""
     delimiter: str = "Therefore, after all this, I believe the answer is"
@@ -149,17 +184,34 @@ class Trajectory:
     """Character position in the text where each token ends [T]; a token that completes no character ends where the one
     before it ended."""
     logprobs: tuple[float, ...] | None = None
-    """Log-probability in nats of each token under the model at temperature 1 [T]; None for imported text."""
+    """Log-probability in nats of each token under the model at temperature 1 [T]; None for imported text, and where a
+    server does not say."""
     finish: Finish | None = None
-    """"stop": the model ended it; "length": it was cut off; None for imported text."""
+    """"stop": the model ended it; "length": it was cut off; None where that is not known."""
     answer: str | None = None
     """Its own final answer; None when it gave none."""
     correct: bool | None = None
     """Whether that answer equals the gold one; False when it gave none, None when it could not be decided."""
+    verdict: Verdict | None = None
+    """How that came out: "no answer" was found in the response; it was "unparsed", text that nothing can be compared
+    with; checking it "timed out" (`correct` is then False for a program that ran too long, None for a comparison), or
+    it is "undecided" for a fault of the question, the model's numbers or the checker. None in files of schema 1."""
     prompt: PromptSettings | None = None
     sampling: SamplingSettings | None = None
+    engine: Engine | None = None
+    """What drew the tokens; None for imported text, and in files of schema 1."""
     error: str | None = None
-    """Why something about this record is unknown."""
+    """Why something about this record is unknown, or what a program did wrong."""
+    label: float | None = None
+    """The verdict of the tool that an imported response comes from: 1 and above is right, 0 and below wrong."""
+
+    def find_verdict(self) -> Verdict:
+        """Say how the response came out, also where a file of schema 1 says no more than right, wrong or unknown."""
+        if self.verdict is not None:
+            return self.verdict
+        if self.correct is None:
+            return "undecided"
+        return "right" if self.correct else "wrong" if self.answer is not None else "no answer"
 
     @property
     def pieces(self) -> tuple[str, ...]:
@@ -228,6 +280,73 @@ class Readout:
                 break
             settled = int(prefix_len)
         return settled
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A metric over a set of questions, or its difference between two models, with an interval."""
+
+    name: str
+    """Such as "Pass@8" or "Pass@8 difference"."""
+    value: float
+    """Mean over the questions, from 0 to 1; a difference from −1 to 1."""
+    low: float
+    high: float
+    """The interval is for the mean over all questions of which these are a sample; training seeds are as given."""
+    level: float
+    """The interval's nominal coverage, such as 0.95."""
+    method: IntervalMethod
+    """How the interval was made, see `raml.stats.estimate_metric`."""
+    n_questions: int
+
+
+@dataclass(frozen=True)
+class Score:
+    """How a model did on a benchmark."""
+
+    model: str
+    """Its label: the model's name, with what else tells it apart from the others."""
+    benchmark: str
+    estimates: tuple[Estimate, ...]
+    """One for each metric."""
+    verdicts: dict[Verdict, int]
+    """How many responses came out how; all six are named."""
+    n_cut: int
+    """Responses that were cut off before their end."""
+    n_min: int
+    n_max: int
+    """Fewest and most decided responses to a question."""
+    mean_tokens: float
+    """Mean length of a response, in tokens."""
+    left_out: tuple[str, ...]
+    """Ids of questions that have too few decided responses for a metric."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How much better a model is than a baseline on the questions that both answered."""
+
+    model: str
+    baseline: str
+    benchmark: str
+    difference: Estimate
+    p: float
+    """Of a paired permutation test, two-sided."""
+    p_holm: float
+    """Adjusted for all comparisons of the evaluation (Holm)."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Models on benchmarks, and their paired differences."""
+
+    scores: tuple[Score, ...]
+    comparisons: tuple[Comparison, ...]
+    undecided: Literal["leave-out", "wrong"]
+    """Whether responses that could not be decided are left out, or counted as wrong."""
+    notes: tuple[str, ...]
+    """What a reader must know, a line each."""
+    schema_version: int = SCHEMA_VERSION
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from raml.records import SCHEMA_VERSION
 from raml.store import Run
 
 ROWS = [
@@ -52,7 +53,7 @@ def test_questions_are_cleaned_and_the_dropped_ones_listed_with_the_reason(raml,
         ("mine.jsonl line 8", "duplicate"),
     ]
     assert dropped[2] == {
-        "v": 1,
+        "v": SCHEMA_VERSION,
         "place": "mine.jsonl line 5",
         "id": "cut",
         "prompt": "Solve the equation:",

@@ -30,7 +30,7 @@ def test_the_oracle_answers_questions_of_its_world(raml, tmp_path):
     raml("questions", "tiny", "--limit", 3, "--out", run)
     code, out, _ = raml("sample", "oracle", run, "--n", 2)
     assert code == 0
-    assert "6 of 6 right" in out
+    assert "Of 6: 6 right" in out
     before = (run / "trajectories.jsonl").read_bytes()
     assert "Wrote 0 trajectories (6 were there)" in raml("sample", "oracle", run, "--n", 2)[1]
     assert (run / "trajectories.jsonl").read_bytes() == before

@@ -217,3 +217,20 @@ def test_colour_scale_is_the_95th_percentile_of_change_a_token(retrace):
     trace = retrace("any", values, [*range(20), 22])
     assert find_change_scale([trace]) == pytest.approx(0.5 + 0.05 * 0.5)
     assert find_change_scale([]) == 0.0
+
+
+def test_a_withheld_question_leaves_no_word_of_it_in_the_page(run):
+    first = run.questions[0]
+    secret = {"text": "SECRET-TEXT more", "token_ids": (1, 2), "token_ends": (12, 16), "reasoning_len": 2}
+    secret |= {"answer": "SECRET-OWN", "error": "SECRET-ERROR"}
+    questions = (replace(first, prompt="SECRET-PROMPT", answer="SECRET-ANSWER", redacted=True), *run.questions[1:])
+    trajectories = [replace(t, **secret) if t.question_id == first.id else t for t in run.trajectories]
+    withheld = {t.id for t in trajectories if t.question_id == first.id}
+    html = build_report(
+        questions, trajectories, [t for t in run.traces if t.trajectory_id not in withheld], run.manifest
+    )
+    assert "SECRET" not in html
+    payload = read_payload(html)
+    assert f"Question {first.id}: text withheld" in payload["questions"][0]["prompt"]
+    assert [len(t["pieces"]) for t in payload["trajectories"] if t["id"] in withheld] == [2] * len(withheld)
+    assert withheld

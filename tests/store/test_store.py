@@ -107,14 +107,14 @@ def test_whatever_a_newer_schema_wrote_is_refused_with_a_message_that_says_so(tm
     run.write_questions(QUESTIONS)
     path = tmp_path / file
     if file == "manifest.json":
-        path.write_bytes(b'{"schema_version": 2, "stages": {}, "new_field": 1}')
+        path.write_bytes(b'{"schema_version": 99, "stages": {}, "new_field": 1}')
     elif file == "traces.parquet":
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        pq.write_table(pa.table({"x": [1]}).replace_schema_metadata({"raml.schema_version": "2"}), path)
+        pq.write_table(pa.table({"x": [1]}).replace_schema_metadata({"raml.schema_version": "99"}), path)
     else:
-        path.write_bytes(b'{"v":2,"something":"new"}\n')
+        path.write_bytes(b'{"v":99,"something":"new"}\n')
     with pytest.raises(RunError, match="newer version of raml"):
         run.read_questions(), run.read_trajectories(), run.read_traces()
 

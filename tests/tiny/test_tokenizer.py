@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raml.prompts import build_prompt, encode_text, render_prompt
-from raml.records import PromptSettings, TraceSettings
+from raml.prompts import INSTRUCTIONS, build_prompt, encode_text, render_prompt
+from raml.records import PromptSettings, Question, TraceSettings
 from raml.tiny import make_questions, write_trajectories
 from raml.tiny.tokenizer import build_tokenizer
 
@@ -22,7 +22,7 @@ def test_the_words_of_the_world_are_one_token(text):
 
 def test_the_instruction_costs_one_token_a_word():
     # 11 words, a comma, the blank before \boxed{, the box, "}" and "."
-    assert len(encode_text(tokenizer, PromptSettings().instruction)) == 16
+    assert len(encode_text(tokenizer, INSTRUCTIONS["math"])) == 16
 
 
 def test_line_ends_and_operators_stand_alone():
@@ -36,8 +36,8 @@ def test_thinking_tags_survive_decoding_without_special_tokens():
 
 
 def test_the_template_asks_in_the_words_of_any_other_model():
-    question = "Calculate 3+4."
-    user = f"<|im_start|>user\n{question}\n\n{PromptSettings().instruction}<|im_end|>\n<|im_start|>assistant\n"
+    question = Question("q", "Calculate 3+4.", "7")
+    user = f"<|im_start|>user\n{question.prompt}\n\n{INSTRUCTIONS['math']}<|im_end|>\n<|im_start|>assistant\n"
     assert render_prompt(tokenizer, question, PromptSettings()) == user
     assert render_prompt(tokenizer, question, PromptSettings(mode="nothink")) == f"{user}<think>\n\n</think>\n\n"
 
@@ -52,8 +52,8 @@ def test_the_template_marks_what_the_assistant_said():
 def test_prompt_and_trajectory_ids_join_to_the_ids_of_the_joined_text():
     question = make_questions(1, split="test")[0]
     response = write_trajectories(question, 1, seed=0)[0].text
-    joined = encode_text(tokenizer, render_prompt(tokenizer, question.prompt, PromptSettings()) + response)
-    parts = (*build_prompt(tokenizer, question.prompt, PromptSettings()), *encode_text(tokenizer, response))
+    joined = encode_text(tokenizer, render_prompt(tokenizer, question, PromptSettings()) + response)
+    parts = (*build_prompt(tokenizer, question, PromptSettings()), *encode_text(tokenizer, response))
     assert joined == parts
 
 

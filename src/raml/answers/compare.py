@@ -17,11 +17,12 @@ import sys
 import threading
 import time
 from functools import cache, lru_cache
+from typing import Literal
 
 import msgspec
 
 from raml.answers.worker import Reply, Request
-from raml.errors import DataError, UndecidedError
+from raml.errors import DataError, TimedOutError, UndecidedError
 
 DEFAULT_TIMEOUT_S = 5.0
 START_TIMEOUT_S = 120.0
@@ -38,24 +39,26 @@ class AnswerComparer:
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
 
-    def same_answer(self, gold: str, answer: str) -> bool:
-        r"""Decide whether an answer equals the gold one, as Math-Verify sees it (gold first: it is not symmetric).
+    def compare(self, gold: str, answer: str) -> Literal["same", "different", "unparsed"]:
+        r"""Compare an answer with the gold one, as Math-Verify sees it (gold first: it is not symmetric).
 
-        Both are plain text or LaTeX without \boxed{}.
+        Both are plain text or LaTeX without \boxed{}. An answer is "unparsed" if it holds nothing that can be compared.
 
         Raises:
             DataError: Math-Verify finds nothing to compare in the gold answer: an error of the question.
-            UndecidedError: no decision within the time limit, or the worker died of the expression.
+            TimedOutError: no decision within the time limit.
+            UndecidedError: the worker died of the expression, or the algebra system failed on it.
         """
         if PLAIN_INTEGER.fullmatch(gold.strip()) and PLAIN_INTEGER.fullmatch(answer.strip()):
-            return int(gold) == int(answer)  # nearly all answers; the same result, a thousand times faster
+            # Nearly all answers; the same result, a thousand times faster.
+            return "same" if int(gold) == int(answer) else "different"
         with self._lock:
             reply = self._ask(Request(gold, answer), fresh=self._process is None)
         if not reply.gold_ok:
             raise DataError(f"Gold answer {gold[:80]!r} can't be parsed; correct the question.")
         if reply.error is not None or reply.equal is None:
             raise UndecidedError(f"Answer {answer[:80]!r} not decided: {reply.error}.")
-        return reply.equal
+        return "same" if reply.equal else "different" if reply.answer_ok else "unparsed"
 
     def close(self) -> None:
         """End the worker process; the next question starts a new one."""
@@ -80,7 +83,7 @@ class AnswerComparer:
             line = b""
         except TimeoutError:
             self.close()
-            raise UndecidedError(f"Answer {request.answer[:80]!r} not decided in {self.timeout_s:g} s.") from None
+            raise TimedOutError(f"Answer {request.answer[:80]!r} not decided in {self.timeout_s:g} s.") from None
         except BaseException:
             self.close()  # an interrupt: the reply that is still under way must not answer the next question
             raise
@@ -130,9 +133,14 @@ def find_gold_error(gold: str) -> str | None:
     return None
 
 
+def compare_answers(gold: str, answer: str) -> Literal["same", "different", "unparsed"]:
+    """Compare an answer with the gold one; see `AnswerComparer.compare`."""
+    return _shared_comparer(os.getpid()).compare(gold, answer)
+
+
 def same_answer(gold: str, answer: str) -> bool:
-    """Decide whether an answer equals the gold one; see `AnswerComparer.same_answer`."""
-    return _shared_comparer(os.getpid()).same_answer(gold, answer)
+    """Decide whether an answer equals the gold one; raises as `AnswerComparer.compare` does."""
+    return compare_answers(gold, answer) == "same"
 
 
 def _read_line(process: subprocess.Popen[bytes], timeout_s: float) -> bytes:

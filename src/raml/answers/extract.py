@@ -11,8 +11,7 @@ def extract_answer(text: str) -> str | None:
     If the response closes its thinking, only what follows counts: a box inside the thinking is no final answer. Braces
     are matched, `\{` and `\}` are not counted. An empty box is no answer.
     """
-    _, closed, after = text.partition("</think>")
-    statement = after if closed else text
+    statement = find_statement(text)
     start = statement.rfind(BOX)
     while start >= 0:
         content = _read_braced(statement, start + len(BOX))
@@ -20,6 +19,12 @@ def extract_answer(text: str) -> str | None:
             return content.strip() or None
         start = statement.rfind(BOX, 0, start)
     return None
+
+
+def find_statement(text: str) -> str:
+    """Return the part of a response that may state its answer: what follows the closed thinking, else all of it."""
+    _, closed, after = text.partition("</think>")
+    return after if closed else text
 
 
 def find_answer_end(text: str, bridge: str, stop: Sequence[str] = ()) -> int | None:

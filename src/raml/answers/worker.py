@@ -32,6 +32,8 @@ class Reply:
 
     gold_ok: bool
     """Whether something comparable was found in the gold answer."""
+    answer_ok: bool = True
+    """Whether the answer holds something that can be compared with the gold one."""
     equal: bool | None = None
     error: str | None = None
 
@@ -44,7 +46,10 @@ def compare(request: Request) -> Reply:
     if not gold:
         return Reply(gold_ok=False)
     answer = parse(f"\\boxed{{{request.answer}}}", parsing_timeout=0)
-    return Reply(gold_ok=True, equal=bool(verify(gold, answer, timeout_seconds=0)))
+    equal = bool(verify(gold, answer, timeout_seconds=0))
+    # What it can't read as mathematics it gives back as text, which equals nothing but the same text.
+    readable = any(not isinstance(part, str) for part in answer) or all(isinstance(part, str) for part in gold)
+    return Reply(gold_ok=True, answer_ok=bool(answer) and (equal or readable), equal=equal)
 
 
 def _limit_memory() -> None:

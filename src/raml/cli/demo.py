@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from raml.cli.evaluate import evaluate as run_evaluate
 from raml.cli.questions import questions as run_questions
 from raml.cli.report import report as run_report
 from raml.cli.sample import sample as run_sample
@@ -13,7 +14,7 @@ from raml.records import SamplingSettings
 
 
 def demo(*, out: Path = Path("raml-demo"), n_questions: int = 8, n: int = 4, seed: int = 0) -> None:
-    """Run everything on the embedded model: questions, trajectories, curves, page. No network, about a minute.
+    """Run everything on the embedded model: questions, trajectories, curves, estimates, page. No network, a minute.
 
     Example: `raml demo --out raml-demo`
 
@@ -28,16 +29,18 @@ def demo(*, out: Path = Path("raml-demo"), n_questions: int = 8, n: int = 4, see
     seed
         Of the trajectories' random numbers.
     """
-    say("1/4 questions of the embedded world")
+    say("1/5 questions of the embedded world")
     run_questions("tiny", out=out, limit=n_questions)
-    say("\n2/4 trajectories, sampled from the embedded model")
+    say("\n2/5 trajectories, sampled from the embedded model")
     run_sample(
         "tiny",
         out,
         n=n,
         sampling=SamplingSettings(temperature=1.0, top_p=1.0, top_k=0, max_new_tokens=400, seed=seed),
     )
-    say("\n3/4 the loss of the gold answer after every prefix of each trajectory, and the model's own answer there")
+    say("\n3/5 the loss of the gold answer after every prefix of each trajectory, and the model's own answer there")
     run_trace(out, alpha=0.1, readout=True)
-    say("\n4/4 the page")
+    say("\n4/5 how often it is right, with intervals over questions")
+    run_evaluate([out])
+    say("\n5/5 the page")
     run_report(out, title="Where along its reasoning does a model make its answer?")

@@ -15,6 +15,9 @@ from rich.console import Console
 
 # Torch, transformers and matplotlib are imported where a command runs, so that help texts come at once.
 from raml.cli.demo import demo
+from raml.cli.evaluate import evaluate
+from raml.cli.exporting import export_file
+from raml.cli.grade import grade
 from raml.cli.importing import import_file
 from raml.cli.questions import questions
 from raml.cli.report import report
@@ -34,9 +37,10 @@ app = App(
     version_flags=["--version"],
     suppress_keyboard_interrupt=False,
 )
-for command in (demo, questions, sample, trace, report):
+for command in (demo, questions, sample, grade, trace, evaluate, report):
     app.command(command)
 app.command(import_file, name="import")
+app.command(export_file, name="export")
 app.command(train)
 
 

@@ -2,17 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
+from cyclopts import Parameter
 
 from raml.cli.stage import ProgressBar, say, show_progress
 from raml.errors import DataError
-from raml.questions import Cleaned, Dropped, clean_questions, read_question_file, read_rows
-from raml.records import SCHEMA_VERSION
+from raml.prompts import INSTRUCTIONS
+from raml.questions import FILE_KINDS, Cleaned, Dropped, clean_questions, read_question_file, read_rows
+from raml.questions.sources import (
+    DATA_SETS,
+    DEFAULT_SIZE,
+    PREFIX,
+    Language,
+    SourceSettings,
+    count_expected,
+    load_source,
+    open_source,
+    parse_options,
+    read_plain_rows,
+)
+from raml.records import SCHEMA_VERSION, Question
 from raml.store import Run, StageClock, lock_run, write_atomically, writing
+
+Row = tuple[str, dict[str, Any]]
+FLAG_OWNERS = {
+    "file": "data sets by name",
+    "revision": "data sets by name, without --file",
+    "seed": "tiny, gpqa-diamond and reasoning-gym",
+    "language": "livemathbench-hard, without --file",
+    "release": "livecodebench, without --file",
+    "since": "livecodebench",
+    "until": "livecodebench",
+    "task-option": "reasoning-gym",
+    "family": "tiny",
+    "split": "tiny",
+}
+"""What each flag that not all sources have is for."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a source gave."""
+
+    questions: tuple[Question, ...]
+    inputs: tuple[Path, ...] = ()
+    cleaned: Cleaned | None = None
+    config: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def questions(
@@ -21,93 +63,199 @@ def questions(
     out: Path,
     limit: int | None = None,
     clean: bool = False,
+    file: Annotated[list[Path] | None, Parameter(negative="")] = None,
+    revision: str | None = None,
+    seed: int | None = None,
+    language: Language | None = None,
+    release: str | None = None,
+    since: date | None = None,
+    until: date | None = None,
+    task_option: Annotated[list[str] | None, Parameter(negative="")] = None,
     family: Literal["arithmetic", "lists"] | None = None,
-    split: Literal["train", "validation", "test"] = "test",
-    seed: int = 0,
+    split: Literal["train", "validation", "test"] | None = None,
 ) -> None:
-    """Bring questions into a run folder, from a file or from the embedded world.
+    """Bring questions into a run folder: a benchmark, a file, or the embedded world.
 
-    Example: `raml questions my.jsonl --out runs/my --clean` or `raml questions tiny --limit 8 --out runs/tiny`
+    Example: `raml questions aime24 --out runs/aime24`
 
-    A file is .jsonl, .csv or .parquet with the columns `prompt` (or `question`, `problem`) and `answer`, and
-    optionally `id` and `domain`.
+    or `raml questions my.jsonl --out runs/my --clean`
+
+    By name: tiny, aime24, aime25, math500, math500-l5, livemathbench-hard, gpqa-diamond, livecodebench, orz-math,
+    reasoning-gym:TASK.
+
+    A file is .jsonl, .csv, .parquet or a .json list, with the columns `prompt` (or `question`, `problem`) and `answer`,
+    and optionally `id` and `domain`.
 
     Parameters
     ----------
     source
-        "tiny" or a file.
+        A name or a file.
     out
         The run folder; made if need be.
     limit
-        Take only the first so many, with --clean the first so many that stay; "tiny" makes 8 unless told otherwise.
+        Take only the first so many, with --clean the first so many that stay. tiny makes 8 and reasoning-gym 100
+        unless told otherwise.
     clean
-        Strip links and HTML from the questions of a file, and drop those that break off, have no answer, need a
-        picture or other material, can't be verified or repeat another one. RUN/dropped_questions.jsonl says which and
-        why.
+        For files and orz-math: strip links and HTML, and drop questions that break off, have no answer, need a picture
+        or other material, can't be verified or repeat another one. RUN/dropped_questions.jsonl says which and why.
+    file
+        The data set's own file where the Hub can't be reached; once more for each further file.
+    revision
+        Branch, tag or commit of the data set on the Hub, in place of the one in docs/questions.md.
+    seed
+        tiny, reasoning-gym: which questions. gpqa-diamond: the order of the options. 0 unless told otherwise.
+    language
+        livemathbench-hard only: one of its languages instead of both.
+    release
+        livecodebench only: v1 to v6 are the problems that an update added, release_v1 to release_v6 all up to it. v6
+        unless told otherwise.
+    since
+        livecodebench only: no contest before this day, such as 2025-02-01.
+    until
+        livecodebench only: no contest after this day.
+    task_option
+        reasoning-gym only: key=value for the task's generator; once more for each further one.
     family
         tiny only: one operation family instead of both.
     split
-        tiny only: which part of the fixed split.
-    seed
-        tiny only: which questions of the split.
+        tiny only: which part of the fixed split. test unless told otherwise.
     """
-    clock = StageClock(Run(out), "questions", {k: v for k, v in locals().items() if k != "out"})
+    config: dict[str, Any] = {"source": source, "limit": limit, "clean": clean}
+    clock = StageClock(Run(out), "questions", config)
     if limit is not None and limit < 1:
         raise DataError(f"--limit is {limit}; it must be at least 1.")
-    cleaned = None
+    flags = {
+        **{"file": file, "revision": revision, "seed": seed, "language": language, "release": release},
+        **{"since": since, "until": until, "task-option": task_option, "family": family, "split": split},
+    }
+    _refuse_foreign(source, {name for name, value in flags.items() if value is not None}, clean=clean)
     if source == "tiny":
-        if clean:
-            raise DataError('--clean is for files; the questions of "tiny" have nothing to clean.')
-        from raml.tiny import make_questions
-
-        found = make_questions(8 if limit is None else limit, split=split, family=family, seed=seed)
-    elif clean:
-        cleaned = _clean_file(Path(source), limit)
-        found = cleaned.kept
+        found = _make_tiny(limit, {"family": family, "split": split or "test", "seed": seed or 0})
+    elif source in DATA_SETS or source.startswith(PREFIX):
+        settings = SourceSettings(
+            files=tuple(file or ()),
+            revision=revision,
+            limit=limit,
+            seed=seed or 0,
+            language=language or SourceSettings.language,
+            release=release or SourceSettings.release,
+            since=since,
+            until=until,
+            task_options=parse_options(task_option or []),
+        )
+        found = _clean_source(source, settings) if clean else _load_source(source, settings)
     else:
-        found = read_question_file(Path(source))[:limit]
-    run = clock.run
+        found = _read_file(Path(source), limit, clean=clean)
+    config |= found.config
+    _write(clock, found)
+    say(f"Next: raml sample MODEL {out}   (MODEL: tiny, a Hub name, a folder or a .gguf file)")
+
+
+def _refuse_foreign(source: str, given: set[str], *, clean: bool) -> None:
+    """Refuse a source that there is not, and flags that it has not.
+
+    Raises:
+        DataError: it is or has such a one.
+    """
+    data = DATA_SETS.get(source)
+    is_file = Path(source).suffix.lower() in FILE_KINDS or Path(source).exists()
+    if data is not None:
+        own = {"file", *data.options} | ({"revision"} if "file" not in given else set())
+        own -= {"language", "release"} if "file" in given else set()
+    elif source == "tiny":
+        own = {"family", "split", "seed"}
+    elif source.startswith(PREFIX):
+        own = {"seed", "task-option"}
+    elif is_file:
+        own = {"clean"}
+    else:
+        names = ", ".join(("tiny", *DATA_SETS, f"{PREFIX}TASK"))
+        raise DataError(f"There is no source {source!r}. It can be {names}, or a {', '.join(FILE_KINDS)} file.")
+    if clean and "clean" not in own:
+        raise DataError(f'--clean is for files; the questions of "{source}" have nothing to clean.')
+    if foreign := sorted(given - own):
+        raise DataError(f"--{foreign[0]} is for {FLAG_OWNERS[foreign[0]]}; {source} has no use for it here.")
+
+
+def _make_tiny(limit: int | None, config: dict[str, Any]) -> Found:
+    from raml.tiny import make_questions
+
+    return Found(tuple(make_questions(8 if limit is None else limit, **config)), config=config)
+
+
+def _read_file(path: Path, limit: int | None, *, clean: bool) -> Found:
+    if not clean:
+        return Found(tuple(read_question_file(path)[:limit]), (path,))
+    rows = [(path.name + place.removeprefix(str(path)), row) for place, row in read_rows(path)]
+    if not rows:
+        raise DataError(f"{path} has no questions. It needs one row with 'prompt' and 'answer' for each.")
+    cleaned = _clean(rows, str(path), path.name, limit)
+    return Found(cleaned.kept, (path,), cleaned)
+
+
+def _load_source(source: str, settings: SourceSettings) -> Found:
+    """Load questions of a source by name, with a progress bar: hidden tests take their time."""
+    data = DATA_SETS.get(source)
+    total = DEFAULT_SIZE if data is None else count_expected(data, settings)
+    with show_progress("loading", settings.limit or total) as bar:
+        loaded = load_source(source, settings, bar.advance)
+    terms = (f"Terms: {data.terms}",) if data else ()
+    return Found(loaded.questions, settings.files, None, loaded.config, (*loaded.notes, *terms))
+
+
+def _clean_source(source: str, settings: SourceSettings) -> Found:
+    """Clean the questions of a source by name."""
+    files = open_source(source, settings)
+    rows = list(read_plain_rows(files))
+    if not rows:
+        raise DataError(f"{', '.join(files.labels)} has no rows.")
+    cleaned = _clean(rows, ", ".join(files.labels), files.source, settings.limit)
+    return Found(cleaned.kept, settings.files, cleaned, files.config, (f"Terms: {files.data.terms}",))
+
+
+def _clean(rows: list[Row], label: str, source: str, limit: int | None) -> Cleaned:
+    """Clean questions, with a progress bar: Math-Verify takes its time over formulas.
+
+    Raises:
+        DataError: no question is left.
+    """
+    with show_progress("cleaning", len(rows)) as bar:
+        cleaned = clean_questions(_walk(rows, bar), source=source, limit=limit)
+    if not cleaned.kept:
+        counts = ", ".join(f"{n} {reason}" for reason, n in cleaned.count_reasons().items())
+        raise DataError(
+            f"All {len(rows)} rows of {label} were dropped: {counts}. The first one: {cleaned.dropped[0].detail}."
+        )
+    return cleaned
+
+
+def _walk(rows: Iterable[Row], bar: ProgressBar) -> Iterator[Row]:
+    for row in rows:
+        yield row
+        bar.advance()
+
+
+def _write(clock: StageClock, found: Found) -> None:
+    """Write questions and, if they were cleaned, the list of those dropped; say how many."""
+    run, cleaned = clock.run, found.cleaned
+    instructions = {INSTRUCTIONS[q.kind] if q.instruction is None else q.instruction for q in found.questions}
+    clock.config = {**clock.config, "instructions": sorted(instructions)}
     with lock_run(run.path):
-        run.write_questions(found)
-        outputs: dict[Path, int | None] = {run.questions_path: len(found)}
+        run.write_questions(found.questions)
+        outputs: dict[Path, int | None] = {run.questions_path: len(found.questions)}
         if cleaned is None:
             with writing(run.dropped_path):
                 run.dropped_path.unlink(missing_ok=True)  # those of other questions
         else:
             write_atomically(run.dropped_path, b"".join(map(_encode_dropped, cleaned.dropped)))
             outputs[run.dropped_path] = len(cleaned.dropped)
-        inputs = () if source == "tiny" else (Path(source),)
-        clock.finish(inputs=inputs, outputs=outputs, n_units=len(found), n_new=len(found))
-    say(f"Wrote {len(found)} questions to {run.questions_path}")
+        n = len(found.questions)
+        clock.finish(inputs=found.inputs, outputs=outputs, n_units=n, n_new=n, seed=found.config.get("seed"))
+    say(f"Wrote {len(found.questions)} questions to {run.questions_path}")
     if cleaned is not None:
         _say_dropped(cleaned, run.dropped_path)
-    say(f"Next: raml sample MODEL {out}   (MODEL: tiny, a Hub name, a folder or a .gguf file)")
-
-
-def _clean_file(path: Path, limit: int | None) -> Cleaned:
-    """Clean the questions of a file, with a progress bar: Math-Verify takes its time over formulas.
-
-    Raises:
-        DataError: no question is left.
-    """
-    rows = list(read_rows(path))
-    if not rows:
-        raise DataError(f"{path} has no questions. It needs one row with 'prompt' and 'answer' for each.")
-    with show_progress("cleaning", len(rows)) as bar:
-        cleaned = clean_questions(_walk(rows, path, bar), source=path.name, limit=limit)
-    if not cleaned.kept:
-        counts = ", ".join(f"{n} {reason}" for reason, n in cleaned.count_reasons().items())
-        raise DataError(
-            f"All {len(rows)} rows of {path} were dropped: {counts}. The first one: {cleaned.dropped[0].detail}."
-        )
-    return cleaned
-
-
-def _walk(rows: list[tuple[str, dict[str, Any]]], path: Path, bar: ProgressBar) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Go through rows, with places that don't depend on where the file lies."""
-    for place, row in rows:
-        yield path.name + place.removeprefix(str(path)), row
-        bar.advance()
+    for note in found.notes:
+        say(note)
 
 
 def _encode_dropped(dropped: Dropped) -> bytes:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, get_args
 
 from cyclopts import Parameter
 
+from raml.cli.engines import EngineOptions, Sampler, Work, open_sampler
 from raml.cli.options import LoadOptions, load
 from raml.cli.stage import say, show_progress
-from raml.errors import DataError
-from raml.records import PromptSettings, Question, SamplingSettings, Trajectory
+from raml.errors import DataError, ModelError
+from raml.records import PromptSettings, Question, SamplingSettings, Trajectory, Verdict
 from raml.store import Journal, Run, StageClock, lock_run
+
+if TYPE_CHECKING:
+    from raml.sampling import SampleUnit
+
+VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 
 
 def sample(
@@ -20,10 +28,12 @@ def sample(
     *,
     n: int = 4,
     limit: int | None = None,
-    batch_size: int = 32,
+    batch_size: int | None = None,
+    allow_code_execution: bool = False,
     prompt: Annotated[PromptSettings | None, Parameter(name="*")] = None,
     sampling: Annotated[SamplingSettings | None, Parameter(name="*")] = None,
     options: Annotated[LoadOptions | None, Parameter(name="*")] = None,
+    engine: Annotated[EngineOptions | None, Parameter(name="*")] = None,
 ) -> None:
     """Sample n trajectories per question and grade them.
 
@@ -43,9 +53,12 @@ def sample(
     limit
         Take only the first so many questions.
     batch_size
-        Trajectories made at the same time. It changes the speed, and the log-probabilities in their last digits.
+        Trajectories made at the same time, by default 32. It changes the speed, and the log-probabilities in their
+        last digits. With vLLM: those between two writes to disk, by default 256.
+    allow_code_execution
+        Run what the model writes where checking an answer needs that: programs, and tasks of Reasoning Gym.
     """
-    from raml.sampling import ORACLE, plan_samples, resolve_sampling, stream_trajectories
+    from raml.sampling import ORACLE
 
     prompt = prompt or PromptSettings()
     if limit is not None and limit < 1:
@@ -56,34 +69,64 @@ def sample(
         seed = (sampling or SamplingSettings()).seed
         _write_oracle(folder, found, n, limit, prompt, seed)
         return
-    loaded = load(model, options)
-    sampling = resolve_sampling(loaded, sampling)
-    config = {"model": model, "n": n, "limit": limit, "batch_size": batch_size, "prompt": prompt, "sampling": sampling}
-    clock = StageClock(folder, "sample", config)
-    units = plan_samples(loaded, found, n, prompt=prompt, settings=sampling)
-    ids = {unit.id for unit in units}
-    with lock_run(run):
+    _announce_code(found, allow_code_execution)
+    work = Work(model, found, n, prompt, sampling, batch_size, allow_code_execution)
+    sampler = open_sampler(work, options, engine or EngineOptions())
+    config = {"model": model, "n": n, "limit": limit, "prompt": prompt, "sampling": sampler.sampling}
+    config |= {"allow_code_execution": allow_code_execution, **sampler.config}
+    if sampler.note is not None:
+        say(sampler.note)
+    _run_sampler(folder, sampler, StageClock(folder, "sample", config))
+
+
+def _run_sampler(folder: Run, sampler: Sampler, clock: StageClock) -> None:
+    """Make what is missing, keep each response as it comes, and report."""
+    ids = {unit.id for unit in sampler.units}
+    faults: list[str] = []
+    with lock_run(folder.path):
         done = {t.id for t in folder.read_trajectories()} & ids
-        with show_progress("sampling", len(units), len(done)) as bar, Journal(folder.trajectories_path) as journal:
-            batches = stream_trajectories(
-                loaded, units, prompt=prompt, settings=sampling, batch_size=batch_size, done=done, on_step=bar.step
-            )
-            for batch in batches:
+        with (
+            show_progress("sampling", len(sampler.units), len(done)) as bar,
+            Journal(folder.trajectories_path) as journal,
+        ):
+
+            def note_fault(unit: SampleUnit, reason: str) -> None:
+                faults.append(f"Question {unit.question.id}, repeat {unit.repeat}: {reason}")
+                bar.advance()
+
+            for batch in sampler.start(done, bar, note_fault):
                 journal.append(batch)
                 bar.advance(len(batch))
+        n_new = len(ids) - len(done) - len(faults)
+        if faults and not n_new and not done:
+            raise ModelError(f"None of {len(ids)} responses came. {faults[0]}.")
         folder.order_trajectories()
         trajectories = folder.read_trajectories()
         made = [t for t in trajectories if t.id in ids]
         clock.finish(
             inputs=(folder.questions_path,),
             outputs={folder.trajectories_path: len(trajectories)},
-            n_units=len(units),
-            n_new=len(units) - len(done),
-            n_errors=sum(t.correct is None for t in made),
-            seed=sampling.seed,
-            model=loaded.identity,
+            n_units=len(ids),
+            n_new=n_new,
+            n_errors=sum(t.correct is None for t in made) + len(faults),
+            seed=sampler.sampling.seed,
+            model=sampler.identity,
         )
-    _report(folder, made, len(units) - len(done))
+    _report(folder, made, n_new, faults)
+
+
+def _announce_code(questions: Sequence[Question], allowed: bool) -> None:
+    """Say whether and how what the model writes will be run, where checking its answers needs that."""
+    from raml.answers import NEEDS_CODE, find_isolation
+
+    n_code = sum(question.kind in NEEDS_CODE for question in questions)
+    if n_code and allowed:
+        say(f"What the model writes is run to check it, {n_code} questions. {find_isolation()}")
+    elif n_code:
+        say(
+            f"{n_code} questions are checked by running what the model writes; without --allow-code-execution their "
+            "responses stay undecided."
+        )
 
 
 def _write_oracle(
@@ -129,12 +172,16 @@ def _write_oracle(
         say(str(error))
 
 
-def _report(folder: Run, made: list[Trajectory], n_new: int) -> None:
-    n_right = sum(t.correct is True for t in made)
-    n_undecided = sum(t.correct is None for t in made)
-    n_cut = sum(t.finish == "length" for t in made)
+def _report(folder: Run, made: list[Trajectory], n_new: int, faults: Sequence[str] = ()) -> None:
     say(f"Wrote {n_new} trajectories ({len(made) - n_new} were there) to {folder.trajectories_path}")
-    say(f"{n_right} of {len(made)} right, {n_undecided} undecided, {n_cut} cut off at --max-new-tokens")
+    if faults:
+        say(f"{len(faults)} responses did not come; run the same command again to ask for them once more")
+        for fault in faults[:5]:
+            say(fault)
+    verdicts = Counter(trajectory.find_verdict() for trajectory in made)
+    n_cut = sum(t.finish == "length" for t in made)
+    counts = ", ".join(f"{verdicts[verdict]} {verdict}" for verdict in VERDICTS)
+    say(f"Of {len(made)}: {counts}; {n_cut} cut off at --max-new-tokens")
     for error in sorted({f"Question {t.question_id}: {t.error}" for t in made if t.error})[:5]:
         say(error)
     say(f"Next: raml trace {folder.path}")

@@ -285,12 +285,15 @@ def _list_scorers(
 def _check_weights(loaded: LoadedModel, trajectories: Sequence[Trajectory]) -> None:
     """Refuse a model of the right name whose weights are not those that wrote the trajectories.
 
+    Where a server held the weights, only configuration and tokenizer can be compared.
+
     Raises:
         ModelError: the hashes differ.
     """
     for trajectory in trajectories:
         written, now = trajectory.model, loaded.identity
-        if (written.weights_sha256, written.config_sha256) != (now.weights_sha256, now.config_sha256):
+        same_weights = written.weights_sha256 in (None, now.weights_sha256)
+        if not same_weights or written.config_sha256 != now.config_sha256:
             raise ModelError(
                 f"Trajectory {trajectory.id} was written by {now.name} with other weights or another configuration "
                 f"than it has now. Bring those back, or score with these by --model {now.name}."

@@ -120,7 +120,7 @@ def _draw_panel(
         position = trace.prefix_lens / max(1, int(trace.prefix_lens[-1]))
         axis.plot(position, trace.mean_nll, color=color, linewidth=0.5, alpha=0.35)
         axis.plot(position, smooth_ema(trace.mean_nll, alpha), color=color, linestyle=dashes, linewidth=1.6)
-    axis.set_title(_shorten(question.prompt), fontsize=8, loc="left", parse_math=False)
+    axis.set_title(_shorten(question.public_prompt()), fontsize=8, loc="left", parse_math=False)
     axis.set_xlim(0, 1)
     axis.set_ylim(bottom=0)
     axis.grid(visible=True, linewidth=0.4, alpha=0.4)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from raml.errors import DataError, RamlError
 from raml.models import LoadedModel
@@ -73,8 +74,8 @@ def stream_probes(
     tasks: list[Task] = []
     errors: dict[str, list[RamlError]] = {}
     for trajectory in trajectories:
-        gold = questions[trajectory.question_id].answer
-        task, errors[trajectory.id] = _plan(loaded, trajectory, gold, settings or TraceSettings(), readout)
+        question = questions[trajectory.question_id]
+        task, errors[trajectory.id] = _plan(loaded, trajectory, question, settings or TraceSettings(), readout)
         if task is not None:
             tasks.append(task)
     planned = {task.trajectory.id for task in tasks}
@@ -96,32 +97,37 @@ def stream_probes(
 
 
 def _plan(
-    loaded: LoadedModel, trajectory: Trajectory, gold: str, settings: TraceSettings, readout: ReadoutSettings | None
+    loaded: LoadedModel,
+    trajectory: Trajectory,
+    question: Question,
+    settings: TraceSettings,
+    readout: ReadoutSettings | None,
 ) -> tuple[Task | None, list[RamlError]]:
     """Plan what can be asked of a trajectory, and say what can't."""
     targets = split_targets(settings)
+    plan = partial(plan_task, loaded, trajectory, question.answer, kind=question.kind)
     try:
-        return plan_task(loaded, trajectory, gold, targets, readout), []
+        return plan(targets, readout), []
     except RamlError as error:
         if len(targets) == 1 and readout is None:
             return None, [error]
     possible, errors = [], []
     for target in targets:
         try:
-            plan_task(loaded, trajectory, gold, [target], None)
+            plan([target], None)
             possible.append(target)
         except RamlError as error:
             errors.append(error)
     if readout is not None:
         try:
-            plan_task(loaded, trajectory, gold, [], readout)
+            plan([], readout)
         except RamlError as error:
             errors.append(error)
             readout = None
     if not possible and readout is None:
         return None, errors[:1]
     try:
-        return plan_task(loaded, trajectory, gold, possible, readout), errors
+        return plan(possible, readout), errors
     except RamlError as error:
         return None, [*errors, error]
 

@@ -8,13 +8,15 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from raml.answers import find_answer_end
+from raml.answers import find_answer_end, grade_answer
 from raml.errors import DataError, ModelError, NumericsError
 from raml.models import LoadedModel
 from raml.probes.spans import check_fit, choose_prefix_lens, find_span_len
 from raml.prompts import encode_answer, encode_text
 from raml.records import (
+    Kind,
     ModelIdentity,
+    Question,
     Readout,
     ReadoutSettings,
     Scorer,
@@ -23,7 +25,6 @@ from raml.records import (
     Trajectory,
     hash_key,
 )
-from raml.sampling import grade_answer
 from raml.scoring import (
     Job,
     Scores,
@@ -46,6 +47,8 @@ class Task:
     """Settings of the traces to make, one for each answer of the job."""
     readout: ReadoutSettings | None
     """Settings of the readout to make, if any."""
+    kind: Kind = "math"
+    """How the model's own answers are checked."""
 
 
 def key_trace(model: ModelIdentity, trajectory: Trajectory, gold: str, settings: TraceSettings) -> str:
@@ -71,6 +74,8 @@ def plan_task(
     gold: str,
     settings: Sequence[TraceSettings],
     readout: ReadoutSettings | None,
+    *,
+    kind: Kind = "math",
 ) -> Task:
     """Turn questions about a trajectory into token ids.
 
@@ -80,11 +85,15 @@ def plan_task(
         gold: The question's answer.
         settings: Of the traces to make; they differ in nothing but the target.
         readout: Of the readout to make; bridge, span and every agree with the traces'.
+        kind: How the question's answers are checked.
 
     Raises:
-        DataError: the trajectory's own answer is to be scored and it has none, or a bridge or answer is empty.
+        DataError: the trajectory's own answer is to be scored and it has none, a bridge or answer is empty, or the
+            answer is a program.
         ModelError: prompt, trajectory, bridge and answer exceed the model's context, or the ids are not this model's.
     """
+    if kind == "code":
+        raise DataError(f"Question {trajectory.question_id} asks for a program; there is no answer text to score.")
     common = settings[0] if settings else readout
     assert common is not None, "nothing is asked"
     place = (common.bridge, common.span, common.every)
@@ -104,7 +113,7 @@ def plan_task(
     check_fit(loaded, trajectory, span_len + len(bridge_ids) + longest)
     prefix_lens = tuple(choose_prefix_lens(trajectory, span_len, common.every))
     job = Job(trajectory.prompt_ids, trajectory.token_ids, bridge_ids, tuple(answers), prefix_lens)
-    return Task(trajectory, gold, job, tuple(settings), readout)
+    return Task(trajectory, gold, job, tuple(settings), readout, kind)
 
 
 def run_tasks(
@@ -179,7 +188,8 @@ def make_readout(loaded: LoadedModel, task: Task, scores: Scores, scorer: Scorer
     answers = tuple(
         _read_answer(loaded, task.readout, written.ids) if written.stopped else None for written in scores.written
     )
-    grades = {answer: grade_answer(answer, task.gold)[0] for answer in dict.fromkeys(answers)}
+    question = Question(task.trajectory.question_id, "", task.gold, kind=task.kind)
+    grades = {answer: grade_answer(answer, question).correct for answer in dict.fromkeys(answers)}
     return Readout(
         id=key_readout(loaded, task.trajectory, task.gold, task.readout),
         trajectory_id=task.trajectory.id,

@@ -1,7 +1,8 @@
-"""Read questions from JSONL, CSV or parquet files."""
+"""Read questions from JSONL, CSV, parquet or JSON files."""
 
 from __future__ import annotations
 
+import codecs
 import csv
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,10 +17,14 @@ from raml.records import Question, hash_key
 
 PROMPT_FIELDS = ("prompt", "question", "problem")
 """Field names under which data sets keep the question's text."""
+FILE_KINDS: tuple[str, ...] = (".jsonl", ".csv", ".parquet", ".json")
+"""Names of files with rows end so."""
+BATCH = 64
+"""Rows of a parquet file that are in memory together."""
 
 
 def read_question_file(path: Path) -> list[Question]:
-    """Read questions from a .jsonl, .csv or .parquet file.
+    """Read questions from a .jsonl, .csv, .parquet or .json file.
 
     Each row needs `prompt` (or `question`, `problem`) and `answer`; `id` and `domain` are optional, and further
     fields go to `meta`. Without an id the question gets a hash of prompt and answer.
@@ -67,15 +72,18 @@ def make_question(row: Mapping[str, Any], *, source: str, place: str) -> Questio
 
 
 def read_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Read a .jsonl, .csv or .parquet file row by row, each with its place for messages ("FILE line 3").
+    """Read a .jsonl, .csv, .parquet or .json file row by row, each with its place for messages ("FILE line 3").
+
+    A .json file is one list. Where its rows are lists themselves, their items get their numbers as names: "0", "1" and
+    so on, as in tables that the `datasets` library makes of them.
 
     Raises:
         DataError: the file is missing, of another kind, or malformed.
     """
-    readers = {".jsonl": _read_jsonl, ".csv": _read_csv, ".parquet": _read_parquet}
+    readers = dict(zip(FILE_KINDS, (_read_jsonl, _read_csv, _read_parquet, _read_json), strict=True))
     reader = readers.get(path.suffix.lower())
     if reader is None:
-        raise DataError(f"{path} is no .jsonl, .csv or .parquet file.")
+        raise DataError(f"{path} is no .jsonl, .csv or .parquet file, and no .json list.")
     try:
         yield from reader(path)
     except FileNotFoundError as error:
@@ -111,12 +119,30 @@ def _read_csv(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _read_parquet(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    number = 0
     try:
-        rows = pq.read_table(path).to_pylist()
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=BATCH):
+                for row in batch.to_pylist():
+                    number += 1
+                    yield f"{path} row {number}", row
     except pa.ArrowException as error:
         raise DataError(f"{path} is no parquet file: {error}") from error
+
+
+def _read_json(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    try:
+        rows = msgspec.json.decode(path.read_bytes().removeprefix(codecs.BOM_UTF8), type=list[Any])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise DataError(f"{path} is no JSON list of rows: {error}") from error
     for number, row in enumerate(rows, start=1):
-        yield f"{path} row {number}", row
+        place = f"{path} row {number}"
+        if isinstance(row, list):
+            yield place, {str(i): item for i, item in enumerate(row)}
+        elif isinstance(row, dict):
+            yield place, row
+        else:
+            raise DataError(f"{place} is neither a JSON object nor a list.")
 
 
 def _take_text(fields: dict[str, Any], name: str, place: str) -> str:

@@ -15,6 +15,8 @@ from raml.errors import DataError, NumericsError
 from raml.records import Manifest, Question, Trace, TraceSettings, Trajectory
 from raml.report.overview import name_models, summarize_run
 
+WITHHELD = "▪ "
+"""Stands for a token whose text may not be shown."""
 Payload = dict[str, Any]
 """JSON-able; the scripts in page/ read it by these names."""
 
@@ -30,6 +32,7 @@ def describe_run(
     """Collect what the page shows. See `raml.report.build_report` for arguments and errors."""
     check_records(questions, trajectories, traces)
     trace_of = {t.trajectory_id: t for t in traces}
+    withheld = {q.id for q in questions if q.redacted}
     models = [t.model for t in trajectories] + [t.model for t in traces]
     return {
         "title": title,
@@ -38,7 +41,7 @@ def describe_run(
         "settings": asdict(traces[0].settings) if traces else None,
         "change_scale": find_change_scale(traces),
         "questions": [_describe_question(q) for q in questions],
-        "trajectories": [_describe_trajectory(t, trace_of.get(t.id)) for t in trajectories],
+        "trajectories": [_describe_trajectory(t, trace_of.get(t.id), t.question_id in withheld) for t in trajectories],
         "manifest": asdict(manifest),
     }
 
@@ -162,14 +165,15 @@ def _check_unique(kind: str, ids: Sequence[str]) -> None:
 def _describe_question(question: Question) -> Payload:
     return {
         "id": question.id,
-        "prompt": question.prompt,
-        "answer": question.answer,
+        "prompt": question.public_prompt(),
+        "answer": "withheld" if question.redacted else question.answer,
         "domain": question.domain,
         "source": question.source,
     }
 
 
-def _describe_trajectory(trajectory: Trajectory, trace: Trace | None) -> Payload:
+def _describe_trajectory(trajectory: Trajectory, trace: Trace | None, is_withheld: bool) -> Payload:
+    """Describe a response; tokens of a withheld question's become blank marks, since they may quote it."""
     return {
         "id": trajectory.id,
         "question_id": trajectory.question_id,
@@ -177,11 +181,11 @@ def _describe_trajectory(trajectory: Trajectory, trace: Trace | None) -> Payload
         "model": name_models([trajectory.model])[0],
         "mode": trajectory.mode,
         "finish": trajectory.finish,
-        "answer": trajectory.answer,
+        "answer": "withheld" if is_withheld and trajectory.answer is not None else trajectory.answer,
         "correct": trajectory.correct,
-        "error": trajectory.error,
+        "error": None if is_withheld else trajectory.error,
         "reasoning_len": trajectory.reasoning_len,
-        "pieces": trajectory.pieces,
+        "pieces": [WITHHELD] * len(trajectory.pieces) if is_withheld else trajectory.pieces,
         "trace": _describe_trace(trace) if trace else None,
     }
 

@@ -1,21 +1,32 @@
-"""Trajectories: drawn from a model, each from its own random numbers, and graded."""
+"""Trajectories: drawn by transformers, vLLM or a server, each with a seed of its own, or imported; and graded."""
 
+from raml.sampling.connection import Server, ServerOptions, connect_server
 from raml.sampling.draw import ReproducibleDraw
-from raml.sampling.grade import grade_answer, grade_response
 from raml.sampling.imported import make_imported
 from raml.sampling.oracle import ORACLE, ask_oracle
-from raml.sampling.sample import SampleUnit, plan_samples, resolve_sampling, sample_trajectories, stream_trajectories
+from raml.sampling.plan import SampleUnit, plan_samples, resolve_sampling
+from raml.sampling.sample import BATCH_SIZE, sample_trajectories, stream_trajectories
+from raml.sampling.server import stream_from_server
+from raml.sampling.vllm import VLLM, VLLM_BATCH, check_vllm, fix_dtype, stream_from_vllm
 
 __all__ = [
+    "BATCH_SIZE",
     "ORACLE",
+    "VLLM",
+    "VLLM_BATCH",
     "ReproducibleDraw",
     "SampleUnit",
+    "Server",
+    "ServerOptions",
     "ask_oracle",
-    "grade_answer",
-    "grade_response",
+    "check_vllm",
+    "connect_server",
+    "fix_dtype",
     "make_imported",
     "plan_samples",
     "resolve_sampling",
     "sample_trajectories",
+    "stream_from_server",
+    "stream_from_vllm",
     "stream_trajectories",
 ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -11,59 +10,11 @@ from transformers import LogitsProcessorList, StoppingCriteria, StoppingCriteria
 
 from raml.errors import DataError, ModelError
 from raml.models import LoadedModel
-from raml.prompts import build_prompt, decode_tokens, find_reasoning_len
-from raml.records import PromptSettings, Question, SamplingSettings, Trajectory, hash_key
+from raml.records import PromptSettings, Question, SamplingSettings, Trajectory
 from raml.sampling.draw import ReproducibleDraw, draw_uniforms
-from raml.sampling.grade import grade_response
+from raml.sampling.plan import SampleUnit, make_trajectory, plan_samples, resolve_sampling
 
 BATCH_SIZE = 32
-MAX_NEW_TOKENS = 2048
-
-
-@dataclass(frozen=True)
-class SampleUnit:
-    """One response to make: a unit of work."""
-
-    id: str
-    question: Question
-    repeat: int
-    prompt_ids: tuple[int, ...]
-
-
-def resolve_sampling(loaded: LoadedModel, settings: SamplingSettings | None) -> SamplingSettings:
-    """Fill in what depends on the model: how many tokens a response may have."""
-    settings = settings or SamplingSettings()
-    if settings.max_new_tokens is not None:
-        return settings
-    context = loaded.context_len
-    return replace(settings, max_new_tokens=MAX_NEW_TOKENS if context is None else min(MAX_NEW_TOKENS, context // 2))
-
-
-def plan_samples(
-    loaded: LoadedModel,
-    questions: Sequence[Question],
-    n: int,
-    *,
-    prompt: PromptSettings,
-    settings: SamplingSettings,
-) -> list[SampleUnit]:
-    """List the responses to make, n per question, each with the id its trajectory will have.
-
-    The settings are those of `resolve_sampling`. The id hashes all that decides the response and its grade: settings,
-    weights, the prompt's ids (question, instruction, chat template), end marks, gold answer and repeat index.
-
-    Raises:
-        DataError: n or a setting is out of range.
-        ModelError: a prompt and max_new_tokens do not fit the model's context together.
-    """
-    _check_settings(n, settings)
-    units, stops = [], loaded.stop_ids
-    for question in questions:
-        ids = build_prompt(loaded.tokenizer, question.prompt, prompt)
-        _check_length(loaded, question.id, ids, settings)
-        parts = ("sample", loaded.identity.key(), prompt, settings, ids, stops, question.id, question.answer)
-        units += [SampleUnit(hash_key(*parts, repeat), question, repeat, ids) for repeat in range(n)]
-    return units
 
 
 def sample_trajectories(
@@ -74,6 +25,7 @@ def sample_trajectories(
     prompt: PromptSettings | None = None,
     settings: SamplingSettings | None = None,
     batch_size: int = BATCH_SIZE,
+    allow_code: bool = False,
 ) -> list[Trajectory]:
     """Sample n graded responses to each question, in question order.
 
@@ -87,7 +39,7 @@ def sample_trajectories(
     prompt, settings = prompt or PromptSettings(), resolve_sampling(loaded, settings)
     units = plan_samples(loaded, questions, n, prompt=prompt, settings=settings)
     rank = {unit.id: i for i, unit in enumerate(units)}
-    batches = stream_trajectories(loaded, units, prompt=prompt, settings=settings, batch_size=batch_size)
+    batches = stream_trajectories(loaded, units, settings=settings, batch_size=batch_size, allow_code=allow_code)
     return sorted((trajectory for batch in batches for trajectory in batch), key=lambda t: rank[t.id])
 
 
@@ -95,10 +47,10 @@ def stream_trajectories(
     loaded: LoadedModel,
     units: Sequence[SampleUnit],
     *,
-    prompt: PromptSettings,
     settings: SamplingSettings,
     batch_size: int = BATCH_SIZE,
     done: Collection[str] = (),
+    allow_code: bool = False,
     on_step: Callable[[int], None] | None = None,
 ) -> Iterator[list[Trajectory]]:
     """Make the planned responses batch by batch, as `sample_trajectories` does.
@@ -108,11 +60,11 @@ def stream_trajectories(
 
     Args:
         loaded: The model.
-        units: From `plan_samples`, with the same prompt and settings.
-        prompt: As in the plan.
+        units: From `plan_samples`, with the same settings.
         settings: As in the plan.
         batch_size: Responses made at the same time.
         done: Ids of units to leave out of what is returned.
+        allow_code: As in `raml.answers.grade_response`.
         on_step: Called at every token step with the number of responses in the batch.
     """
     if batch_size < 1:
@@ -122,15 +74,15 @@ def stream_trajectories(
         batch = [units[i] for i in order[start : start + batch_size]]
         if all(unit.id in done for unit in batch):
             continue
-        made = _sample_batch(loaded, batch, prompt, settings, on_step)
+        made = _sample_batch(loaded, batch, settings, allow_code, on_step)
         yield [trajectory for trajectory in made if trajectory.id not in done]
 
 
 def _sample_batch(
     loaded: LoadedModel,
     units: Sequence[SampleUnit],
-    prompt: PromptSettings,
     settings: SamplingSettings,
+    allow_code: bool,
     on_step: Callable[[int], None] | None,
 ) -> list[Trajectory]:
     stops = loaded.stop_ids
@@ -159,7 +111,7 @@ def _sample_batch(
     responses = output[:, input_ids.shape[1] :].tolist()
     logprobs = torch.stack(draw.logprobs, dim=1).cpu().numpy()
     return [
-        _make_trajectory(loaded, unit, ids, row, stops, prompt, settings)
+        _make_trajectory(loaded, unit, ids, row, stops, settings, allow_code)
         for unit, ids, row in zip(units, responses, logprobs, strict=True)
     ]
 
@@ -170,37 +122,24 @@ def _make_trajectory(
     ids: list[int],
     logprobs: np.ndarray,
     stops: list[int],
-    prompt: PromptSettings,
     settings: SamplingSettings,
+    allow_code: bool,
 ) -> Trajectory:
-    """Cut a response at its end mark, or where its numbers broke down; decode and grade it."""
+    """Cut a response at its end mark, or where its numbers broke down."""
     length = next((i for i, token in enumerate(ids) if token in stops), len(ids))
     n_sound = int(np.isfinite(logprobs[: length + 1]).cumprod().sum())
     broken = n_sound < min(length + 1, len(ids))
     length = min(length, n_sound)
-    text, ends = decode_tokens(loaded.tokenizer, ids[:length])
-    if broken:
-        answer, correct, error = None, None, f"The model's probabilities after token {length} are NaN or infinite."
-    else:
-        answer, correct, error = grade_response(text, unit.question.answer)
-    return Trajectory(
-        id=unit.id,
-        question_id=unit.question.id,
-        repeat=unit.repeat,
-        model=loaded.identity,
-        mode=prompt.mode,
-        prompt_ids=unit.prompt_ids,
-        token_ids=tuple(ids[:length]),
-        reasoning_len=find_reasoning_len(text, ends),
-        text=text,
-        token_ends=ends,
-        logprobs=tuple(float(str(value)) for value in logprobs[:length]),  # the shortest text that float32 reads back
+    return make_trajectory(
+        loaded,
+        unit,
+        ids[:length],
+        settings=settings,
+        engine="transformers",
         finish=None if broken else "stop" if length < len(ids) else "length",
-        answer=answer,
-        correct=correct,
-        prompt=prompt,
-        sampling=settings,
-        error=error,
+        logprobs=tuple(float(str(value)) for value in logprobs[:length]),  # the shortest text that float32 reads back
+        allow_code=allow_code,
+        fault=f"The model's probabilities after token {length} are NaN or infinite." if broken else None,
     )
 
 
@@ -221,29 +160,3 @@ def _pad_left(rows: Sequence[tuple[int, ...]], pad_id: int, device: torch.device
     ids = torch.tensor([[pad_id] * (width - len(row)) + list(row) for row in rows], device=device)
     mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows], device=device)
     return ids, mask
-
-
-def _check_settings(n: int, settings: SamplingSettings) -> None:
-    ranges = {
-        "n": (n, 1, None),
-        "temperature": (settings.temperature, 0, None),
-        "top_p": (settings.top_p, 0, 1),
-        "top_k": (settings.top_k, 0, None),
-        "min_p": (settings.min_p, 0, 1),
-        "max_new_tokens": (settings.max_new_tokens, 1, None),
-    }
-    for name, (value, low, high) in ranges.items():
-        if value is None or not value >= low or (high is not None and value > high) or value == float("inf"):
-            limits = f"at least {low}" if high is None else f"between {low} and {high}"
-            raise DataError(f"{name} is {value}; it must be {limits}.")
-
-
-def _check_length(loaded: LoadedModel, question_id: str, ids: tuple[int, ...], settings: SamplingSettings) -> None:
-    context = loaded.context_len
-    if context is None or settings.max_new_tokens is None or len(ids) + settings.max_new_tokens <= context:
-        return
-    raise ModelError(
-        f"Question {question_id} has a prompt of {len(ids)} tokens; with --max-new-tokens {settings.max_new_tokens} "
-        f"that exceeds the {context} tokens of {loaded.identity.name}. "
-        f"Use --max-new-tokens {max(1, context - len(ids))} or less, or another model."
-    )

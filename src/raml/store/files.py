@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from raml.errors import RunError
@@ -13,8 +13,10 @@ from raml.errors import RunError
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
-def write_atomically(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, content: bytes | Iterable[bytes]) -> None:
     """Replace a file's content: whoever reads it, whenever this is killed, sees the old or the new one whole.
+
+    What need not be in memory at once comes in pieces.
 
     Raises:
         RunError: the disk is full or the folder can't be written; the old content stays.
@@ -23,7 +25,8 @@ def write_atomically(path: Path, content: bytes) -> None:
         temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
         try:
             with temporary.open("wb") as file:
-                file.write(content)
+                for piece in [content] if isinstance(content, bytes) else content:
+                    file.write(piece)
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)

@@ -7,7 +7,10 @@ import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-PACKAGES = ("raml", "torch", "transformers", "tokenizers", "numpy", "math-verify", "pyarrow", "accelerate", "trl")
+PACKAGES = (
+    *("raml", "torch", "transformers", "tokenizers", "numpy", "scipy", "math-verify", "pyarrow", "accelerate", "trl"),
+    *("huggingface-hub", "reasoning-gym", "inspect-ai", "openai", "vllm"),
+)
 
 
 def list_versions() -> dict[str, str]:

@@ -31,6 +31,7 @@ class Run:
         self.readouts_journal_path = path / "readouts.journal.jsonl"
         self.manifest_path = path / "manifest.json"
         self.figures_path = path / "figures"
+        self.evaluation_path = path / "evaluation.json"
         self.report_path = path / "report.html"
 
     def read_questions(self) -> list[Question]:
@@ -81,14 +82,17 @@ class Run:
                     )
         with writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-        write_atomically(self.questions_path, b"".join(map(encode_line, questions)))
+        write_atomically(self.questions_path, map(encode_line, questions))
 
     def order_trajectories(self) -> None:
         """Rewrite the trajectories in question order, so that the bytes don't depend on the order of the work."""
+        self.write_trajectories(self.read_trajectories())
+
+    def write_trajectories(self, trajectories: Sequence[Trajectory]) -> None:
+        """Replace the trajectories, put in question order."""
         rank = {question.id: i for i, question in enumerate(self.read_questions())}
-        trajectories = self.read_trajectories()
-        trajectories.sort(key=lambda t: (rank.get(t.question_id, len(rank)), t.mode, t.repeat, t.id))
-        write_atomically(self.trajectories_path, b"".join(map(encode_line, trajectories)))
+        ordered = sorted(trajectories, key=lambda t: (rank.get(t.question_id, len(rank)), t.mode, t.repeat, t.id))
+        write_atomically(self.trajectories_path, map(encode_line, ordered))
 
     def close_traces(self) -> list[Trace]:
         """Move the journal's traces into traces.parquet, in the order of the trajectories; returns all of them."""

@@ -7,7 +7,7 @@ import re
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from raml.prompts import THINK_CLOSE, THINK_OPEN
+from raml.prompts import INSTRUCTIONS, THINK_CLOSE, THINK_OPEN
 from raml.records import PromptSettings, TraceSettings
 from raml.tiny.expressions import FOLDS
 from raml.tiny.oracle import ALTERNATIVE, CORRECTION, LEADS, OPENINGS
@@ -74,7 +74,7 @@ def _list_words() -> list[str]:
     """List the texts that become one token each: the words of prompts and trajectories."""
     texts = [
         "Calculate",
-        PromptSettings().instruction,
+        INSTRUCTIONS["math"],
         PromptSettings().delimiter,
         TraceSettings().bridge,
         *ROLES,

@@ -128,7 +128,7 @@ class TrajectoryEncoder:
         cut off gets no end mark.
         """
         settings = trajectory.prompt or PromptSettings(mode=trajectory.mode)
-        rendered = render_prompt(self.tokenizer, question.prompt, settings)
+        rendered = render_prompt(self.tokenizer, question, settings)
         ids, reasoning_len = trajectory.token_ids, trajectory.reasoning_len
         text = continue_prompt(rendered, trajectory.text)
         known = max(ids, default=0) < len(self.tokenizer)

@@ -8,12 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from raml.answers import Reward, reward_answer
+from raml.answers import Reward, grade_response, reward_answer
 from raml.errors import DataError, ModelError, NumericsError
 from raml.models import LoadedModel
 from raml.prompts import THINK_OPEN, build_prompt, decode_text, has_thinking_switch, render_prompt, write_message
 from raml.records import Question
-from raml.sampling import grade_response
 from raml.training.engine import (
     Batching,
     TrainingResult,
@@ -71,7 +70,7 @@ def train_grpo(
         check_groups(settings, cut_batches(settings, n_updates))
         order = order_examples([0] * len(questions), per_update, n_updates * per_update, settings.seed)
         ordered = [questions[i] for i in order]
-        prompts = [build_prompt(loaded.tokenizer, question.prompt, settings.prompt) for question in ordered]
+        prompts = [build_prompt(loaded.tokenizer, question, settings.prompt) for question in ordered]
         limit = choose_completion_length(loaded, settings, max(map(len, prompts)))
         fingerprint = hash_ids([*prompts, *(tuple(question.answer.encode()) for question in ordered)])
 
@@ -104,7 +103,7 @@ def collect_questions(loaded: LoadedModel, settings: GrpoSettings) -> tuple[list
     if settings.prompt.mode == "nothink" and not has_thinking_switch(loaded.tokenizer):
         raise ModelError(f"The chat template of {settings.model} has no no-thinking mode to train rollouts in.")
     found = read_questions(settings.questions)
-    lens = {q.id: len(build_prompt(loaded.tokenizer, q.prompt, settings.prompt)) for q in found}
+    lens = {q.id: len(build_prompt(loaded.tokenizer, q, settings.prompt)) for q in found}
     kept = [question for question in found if lens[question.id] <= settings.max_prompt_length]
     if not kept:
         raise DataError(
@@ -177,13 +176,13 @@ def choose_completion_length(loaded: LoadedModel, settings: GrpoSettings, longes
 def make_reward(loaded: LoadedModel, settings: GrpoSettings) -> RewardFunction:
     """Make the paper's reward of a response (Eq. 21), in the format that the settings name."""
     # What the template puts in the model's mouth is part of its response: an opening tag, or an empty thinking block.
-    message = write_message("Question", settings.prompt)
-    begun = render_prompt(loaded.tokenizer, "Question", settings.prompt).rpartition(message)[2]
+    example = Question(id="", prompt="Question", answer="")
+    message = write_message(example, settings.prompt)
+    begun = render_prompt(loaded.tokenizer, example, settings.prompt).rpartition(message)[2]
     opening = begun[begun.rfind(THINK_OPEN) :] if THINK_OPEN in begun else ""
 
     def eq_21(text: str, question: Question) -> Reward:
-        _, correct, _ = grade_response(text, question.answer)
-        return reward_answer(opening + text, correct, settings.format)
+        return reward_answer(opening + text, grade_response(text, question).correct, settings.format)
 
     return eq_21
 
@@ -212,7 +211,7 @@ def make_group_trainer(
     if settings.vllm != "off":
         engine |= {"vllm_mode": settings.vllm, "vllm_server_base_url": settings.vllm_url}
     rows = {
-        "prompt": [[{"role": "user", "content": write_message(q.prompt, settings.prompt)}] for q in questions],
+        "prompt": [[{"role": "user", "content": write_message(q, settings.prompt)}] for q in questions],
         "place": list(range(len(questions))),
     }
     trainer = GroupTrainer(

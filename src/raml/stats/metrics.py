@@ -1,4 +1,4 @@
-"""Pass@k, G-Pass@k, mG-Pass@k and Avg@n, exact for each question, and bootstrap intervals over questions.
+"""Pass@k, G-Pass@k, mG-Pass@k and Avg@n, exact for each question.
 
 Of n responses to a question c are right. Draw k of the n without replacement and let J of them be right: each metric at
 k is an expectation over J, a fraction. The paper's mG-Pass@k (Eq. 23) is a sum; the integral that it stands for, 2∫ of
@@ -9,25 +9,21 @@ k = 1, and 1 by the integral. "mg-pass" is the paper's sum; the integral has a n
 from __future__ import annotations
 
 import math
-import operator
-import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache, partial
+from functools import cache
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import DegenerateDataWarning, bootstrap, norm, t
 
 from raml.errors import DataError
 
-Kind = Literal["pass", "g-pass", "mg-pass", "mg-pass-integral", "avg"]
-Method = Literal["BCa", "percentile", "bound"]
+MetricKind = Literal["pass", "g-pass", "mg-pass", "mg-pass-integral", "avg"]
 Floats = NDArray[np.float64]
-NAMES: dict[Kind, str] = {
+NAMES: dict[MetricKind, str] = {
     "pass": "Pass@{k}",
     "g-pass": "G-Pass@{k} (τ = {tau})",
     "mg-pass": "mG-Pass@{k}",
@@ -74,7 +70,7 @@ class Metric:
         DataError: the kind is unknown, k or tau is missing or out of place, or tau is not above 0 and at most 1.
     """
 
-    kind: Kind
+    kind: MetricKind
     """"mg-pass" is the paper's sum; "avg" is c/n."""
     k: int | None = None
     """How many responses are drawn; None for "avg", which takes all n."""
@@ -136,66 +132,34 @@ class Counts:
             _check_even(self)
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """A metric over a set of questions, or its difference between two models, with an interval."""
-
-    name: str
-    """Such as "Pass@8" or "Pass@8 difference"."""
-    value: float
-    """Mean over the questions, from 0 to 1; a difference from −1 to 1."""
-    low: float
-    high: float
-    """The interval is for the mean over all questions of which these are a sample; training seeds are as given."""
-    level: float
-    """The interval's nominal coverage, such as 0.95."""
-    method: Method
-    """How the interval was made, see `estimate_metric`."""
-    n_questions: int
-
-
 def measure_questions(metric: Metric, counts: Counts) -> Floats:
     """Compute a metric for each question [Q], averaged over training seeds; exact up to the last rounding to a float.
 
     Raises:
         DataError: a question has c > n, c < 0 or n < k, or n differs under Avg@n; the message names the question.
     """
-    return np.array([float(value) for value in _measure_exactly(metric, counts)])
+    return np.array([float(value) for value in measure_exactly(metric, counts)])
 
 
-def estimate_metric(
-    metric: Metric, counts: Counts, *, level: float = 0.95, n_resamples: int = 9999, seed: int = 0
-) -> Estimate:
-    """Estimate a metric's mean over questions, with a cluster bootstrap interval: whole questions are resampled.
-
-    The method is "BCa" (bias-corrected and accelerated, Efron 1987, by SciPy), or "percentile" where BCa's corrections
-    are undefined. If all questions have one value v (to 1e-12), resampling shows nothing and the method is "bound": had
-    more than p = 1 − (1 − level)^(1/Q) of all questions another value, Q equal ones would have had a chance below
-    1 − level. The interval is [(1 − p) v, (1 − p) v + p], wherever in 0..1 those others lie.
-
-    Both are widened for few questions, as a t-interval is (Hesterberg 2015, The American Statistician 69, p. 371). In
-    simulations with 30 questions of 16 responses 95 % intervals cover 94 to 98 % where values spread over 0..1, those
-    of differences 91 to 97 %. With most questions at one end it is less: 77 % for a Pass@8 of 0.98, 80 % in pairs.
-
-    Raises:
-        DataError: as `measure_questions`, or the level is not between 0 and 1.
-    """
-    return _estimate(_name(metric, counts), _measure_exactly(metric, counts), 0, level, n_resamples, seed)
+def measure_exactly(metric: Metric, counts: Counts) -> list[Fraction]:
+    """Compute a metric for each question as a fraction; raises as `measure_questions` does."""
+    if metric.kind == "avg":
+        _check_even(counts)
+    n, correct = np.asarray(counts.n), np.asarray(counts.correct)
+    compute = cache(metric.compute)
+    table = np.empty(correct.shape, dtype=object)
+    for (seed, question), c in np.ndenumerate(correct):
+        try:
+            table[seed, question] = compute(int(n[seed, question]), int(c))
+        except DataError as error:
+            where = f" (training seed {seed})" if len(table) > 1 else ""
+            raise DataError(f"{_name_question(counts, question)}{where}: {error}") from None
+    return list(table.sum(axis=0) / len(table))
 
 
-def compare_metric(
-    metric: Metric, counts: Counts, baseline: Counts, *, level: float = 0.95, n_resamples: int = 9999, seed: int = 0
-) -> Estimate:
-    """Estimate how much better a model is than a baseline on the same questions: the mean of paired differences.
-
-    Intervals as in `estimate_metric`, over the differences d; "bound" is [(1 − p) d − p, (1 − p) d + p].
-
-    Raises:
-        DataError: as `estimate_metric`, or the questions are not the same, in the same order.
-    """
-    _check_pairs(metric, counts, baseline)
-    differences = list(map(operator.sub, _measure_exactly(metric, counts), _measure_exactly(metric, baseline)))
-    return _estimate(f"{_name(metric, counts)} difference", differences, -1, level, n_resamples, seed)
+def name_metric(metric: Metric, counts: Counts) -> str:
+    """Name a metric as tables do, such as "Pass@8" or "Avg@16"."""
+    return NAMES[metric.kind].format(k=metric.k, tau=metric.tau, n=np.asarray(counts.n).flat[0])
 
 
 def _count_ways(n: int, c: int, k: int) -> list[int]:
@@ -223,10 +187,6 @@ def _read_tau(tau: Fraction | str | float) -> Fraction:
     return exact
 
 
-def _name(metric: Metric, counts: Counts) -> str:
-    return NAMES[metric.kind].format(k=metric.k, tau=metric.tau, n=np.asarray(counts.n).flat[0])
-
-
 def _name_question(counts: Counts, place: int) -> str:
     return f"Question {place if counts.question_ids is None else counts.question_ids[place]}"
 
@@ -239,58 +199,3 @@ def _check_even(counts: Counts) -> None:
             f"{_name_question(counts, question)} has {table[seed, question]} responses where most have {usual}. Sample "
             "the missing ones or leave the question out; the metrics at k, not Avg@n, also take Counts(uneven=True)."
         )
-
-
-def _measure_exactly(metric: Metric, counts: Counts) -> list[Fraction]:
-    if metric.kind == "avg":
-        _check_even(counts)
-    n, correct = np.asarray(counts.n), np.asarray(counts.correct)
-    compute = cache(metric.compute)
-    table = np.empty(correct.shape, dtype=object)
-    for (seed, question), c in np.ndenumerate(correct):
-        try:
-            table[seed, question] = compute(int(n[seed, question]), int(c))
-        except DataError as error:
-            where = f" (training seed {seed})" if len(table) > 1 else ""
-            raise DataError(f"{_name_question(counts, question)}{where}: {error}") from None
-    return list(table.sum(axis=0) / len(table))
-
-
-def _check_pairs(metric: Metric, counts: Counts, baseline: Counts) -> None:
-    n_ours, n_theirs = (np.shape(side.correct)[-1] for side in (counts, baseline))
-    if n_ours != n_theirs:
-        raise DataError(f"{n_ours} questions can't be paired with the baseline's {n_theirs}; give both the same ones.")
-    for i, (ours, theirs) in enumerate(zip(counts.question_ids or (), baseline.question_ids or (), strict=False)):
-        if ours != theirs:
-            raise DataError(f"Question {ours} at place {i} is paired with the baseline's {theirs}; use one order.")
-    if _name(metric, counts) != _name(metric, baseline):
-        raise DataError(f"{_name(metric, counts)} can't be compared with {_name(metric, baseline)}: use one n.")
-
-
-def _estimate(name: str, exact: Sequence[Fraction], floor: int, level: float, n_resamples: int, seed: int) -> Estimate:
-    if not 0 < level < 1:
-        raise DataError(f"The interval's level is {level}; it must lie between 0 and 1, such as 0.95.")
-    value = float(sum(exact, Fraction(0)) / len(exact))
-    if max(exact) - min(exact) < 1e-12:
-        share = 1 - (1 - level) ** (1 / len(exact))
-        low, high, method = value - share * (value - floor), value + share * (1 - value), "bound"
-    else:
-        low, high, method = _bootstrap_mean(np.array([float(v) for v in exact]), level, n_resamples, seed)
-    return Estimate(name, value, low, high, level, method, len(exact))
-
-
-def _bootstrap_mean(values: Floats, level: float, n_resamples: int, seed: int) -> tuple[float, float, Method]:
-    n = len(values)
-    widened = float(2 * norm.cdf(math.sqrt(n / (n - 1)) * t.ppf((1 + level) / 2, n - 1)) - 1)
-    draw = partial(bootstrap, (values,), _mean, batch=max(1, 2**22 // n), confidence_level=min(widened, 1 - 1e-9))
-    result = draw(n_resamples=n_resamples, method="percentile", rng=seed)
-    with warnings.catch_warnings(), np.errstate(divide="ignore", invalid="ignore"):
-        warnings.simplefilter("ignore", DegenerateDataWarning)
-        corrected = draw(n_resamples=0, method="BCa", bootstrap_result=result)
-    method: Method = "BCa" if np.isfinite(corrected.confidence_interval).all() else "percentile"
-    low, high = (corrected if method == "BCa" else result).confidence_interval
-    return float(low), float(high), method
-
-
-def _mean(sample: Floats, axis: int) -> Floats:
-    return np.round(np.mean(sample, axis=axis), 13)  # equal means tie, in whatever order they were summed

@@ -1,0 +1,112 @@
+"""The ways to shut a program off, and the command that starts its process in each."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+_INSIDE = Path(__file__).parent
+_START = "import sys; sys.path.insert(0, sys.argv[1]); from inside.start import main; del sys.path[0]; main()"
+_SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store", "/etc/ld.so.cache")
+_FIRST_USER, _USERS_PER_PROCESS = 2_100_000_000, 11
+_COUNTER = itertools.count()
+
+
+@dataclass(frozen=True)
+class Isolation:
+    """How programs are shut off from the machine. The fields from has_network on were found out by trying.
+
+    Its text, `str(isolation)`, says so to a user in a sentence.
+    """
+
+    name: Literal["bubblewrap", "namespaces", "process", "none"]
+    """"process" has limits only, and whatever the two filters below take away; "none": nothing can be run."""
+    filters_calls: bool = False
+    """Whether a seccomp filter refuses sockets, new processes, and signals to others."""
+    filters_files: bool = False
+    """Whether Landlock refuses files; not needed in namespaces."""
+    has_network: bool = True
+    """Whether programs can connect to this machine."""
+    reads_files: bool = True
+    """Whether they can read files that everybody may read, beyond Python's and the system's programs."""
+    writes_files: bool = True
+    """Whether they can write outside their own folder, where everybody may write."""
+    starts_processes: bool = True
+    reason: str | None = None
+    """Why nothing can be run."""
+
+    def __str__(self) -> str:
+        if self.name == "none":
+            return f"Programs can't be run: {self.reason}"
+        place = {"bubblewrap": "in bubblewrap", "namespaces": "in namespaces", "process": "in a process of their own"}
+        exposed = [
+            what
+            for what, is_open in (
+                ("network", self.has_network),
+                ("files they may read", self.reads_files),
+                ("files they may change", self.writes_files),
+                ("other processes", self.name == "process" and self.starts_processes),
+            )
+            if is_open
+        ]
+        if exposed:
+            return f"Programs run {place[self.name]}, WITHOUT isolation from {', '.join(exposed)}."
+        return f"Programs run {place[self.name]}, without network and without your files."
+
+
+def find_shown_paths() -> list[str]:
+    """Find what a program has to see to run: system libraries, Python, installed packages. None lies in another."""
+    python = os.path.realpath(sys.executable)
+    wanted = [*_SYSTEM, sys.base_prefix, sys.base_exec_prefix, str(Path(python).parent), *find_package_paths()]
+    wanted += [os.path.realpath(path) for path in wanted if not os.path.islink(path)]  # noqa: PTH114
+    wanted = sorted({path for path in wanted if path != "/" and os.path.lexists(path)})
+    return [path for path in wanted if not any(path.startswith(f"{other}/") for other in wanted if other != path)]
+
+
+def find_package_paths() -> list[str]:
+    """Find the folders of installed packages."""
+    return [path for path in sys.path if Path(path).name in ("site-packages", "dist-packages") and Path(path).is_dir()]
+
+
+def choose_uid() -> int | None:
+    """Choose a user that owns nothing, for root to become; one of its own for each process that runs at the same time.
+
+    So the limit on threads counts one program only, and no program can signal another. The number follows from this
+    process's, and lies between those that directories of users give away and 2**31, which some tools need; in a
+    container that has fewer users, in the upper half of those. None where this process is not root.
+    """
+    if os.geteuid() != 0:
+        return None
+    number = os.getpid() * _USERS_PER_PROCESS + next(_COUNTER) % _USERS_PER_PROCESS
+    ranges = [[int(field) for field in line.split()] for line in Path("/proc/self/uid_map").read_text().splitlines()]
+    end = max(start + length for start, _, length in ranges)
+    return _FIRST_USER + number if end >= 1 << 31 else end - 2 - number % (end // 2)
+
+
+def write_command(isolation: Isolation, disk_bytes: int) -> list[str]:
+    """Write the command that starts the process which runs programs."""
+    python = [os.path.realpath(sys.executable), "-I", "-S", "-X", "utf8", "-c", _START, str(_INSIDE)]
+    if isolation.name != "bubblewrap":
+        return python
+    command = [
+        shutil.which("bwrap") or "bwrap",
+        "--unshare-all",
+        "--die-with-parent",
+        "--as-pid-1",
+        "--cap-drop",
+        "ALL",
+        "--dev",
+        "/dev",
+    ]
+    for path in (*find_shown_paths(), str(_INSIDE / "inside")):
+        if Path(path).is_symlink():
+            command += ["--symlink", str(Path(path).readlink()), path]
+        else:
+            command += ["--ro-bind", path, path]
+    command += ["--size", str(disk_bytes), "--perms", "1777", "--tmpfs", "/tmp", "--remount-ro", "/dev"]
+    return [*command, "--remount-ro", "/", "--chdir", "/tmp", *python]

@@ -1,0 +1,108 @@
+"""Models on benchmarks as bars with intervals: the paper's Fig. 7."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from raml.errors import DataError
+from raml.figures.traces import STYLE
+from raml.figures.training import COLORS
+from raml.records import Estimate, Evaluation
+
+MAX_WIDTH = 11.0
+"""Inches of a row of panels."""
+HATCHES = ("", "//", "..", "\\\\", "xx", "--", "oo")
+
+
+def plot_evaluation(evaluation: Evaluation, *, metrics: Sequence[str] | None = None) -> Figure:
+    """Draw a panel a metric: benchmarks along the x axis, a bar a model, with its interval over questions.
+
+    Colours can be told apart with every common colour vision, hatches in print. A model that did not take a benchmark
+    has no bar there.
+
+    Args:
+        evaluation: What to draw.
+        metrics: Names of the metrics, such as "Pass@8"; by default all, Avg@n of whatever n in one panel.
+
+    Raises:
+        DataError: no score has such a metric.
+    """
+    panels = _find_panels(evaluation, metrics)
+    benchmarks = list(dict.fromkeys(score.benchmark for score in evaluation.scores))
+    models = list(dict.fromkeys(score.model for score in evaluation.scores))
+    width = max(2.4, 0.6 + 0.34 * len(models) * len(benchmarks))
+    n_columns = min(len(panels), max(1, int(MAX_WIDTH // width)))
+    n_rows = math.ceil(len(panels) / n_columns)
+    with rc_context({**STYLE, "hatch.linewidth": 0.5}):
+        figure = Figure(figsize=(max(4.0, width * n_columns + 0.6), 2.7 * n_rows + 0.5))
+        figure.set_layout_engine("constrained", w_pad=0.08, h_pad=0.06)
+        axes = figure.subplots(n_rows, n_columns, squeeze=False, sharey=True).flatten()
+        for axis, (name, estimates) in zip(axes, panels.items(), strict=False):
+            _draw_bars(axis, estimates, benchmarks, models)
+            axis.set_title(name, fontsize=9, loc="left")
+        for axis in axes[len(panels) :]:
+            axis.set_visible(False)
+        level = evaluation.scores[0].estimates[0].level
+        figure.supylabel(f"mean over questions, {level:.0%} interval", fontsize=8)
+        if len(models) > 1:
+            handles, labels = axes[0].get_legend_handles_labels()
+            fitting = max(1, int(12 * figure.get_figwidth()) // (max(map(len, labels)) + 6))
+            legend = figure.legend(
+                handles, labels, loc="outside upper left", ncols=min(4, fitting), frameon=False, fontsize=8
+            )
+            for text in legend.get_texts():
+                text.set_parse_math(False)
+    return figure
+
+
+def _find_panels(evaluation: Evaluation, metrics: Sequence[str] | None) -> dict[str, dict[tuple[str, str], Estimate]]:
+    """Sort estimates into panels, by benchmark and model."""
+    panels: dict[str, dict[tuple[str, str], Estimate]] = {}
+    for score in evaluation.scores:
+        for estimate in score.estimates:
+            if metrics is None or estimate.name in metrics:
+                name = "Avg@n" if estimate.name.startswith("Avg@") and metrics is None else estimate.name
+                panels.setdefault(name, {})[score.benchmark, score.model] = estimate
+    if not panels:
+        there = ", ".join(dict.fromkeys(e.name for score in evaluation.scores for e in score.estimates))
+        raise DataError(f"There is nothing to plot: no metric {', '.join(metrics or ())}; there are {there}.")
+    return panels
+
+
+def _draw_bars(
+    axis: Axes, estimates: dict[tuple[str, str], Estimate], benchmarks: Sequence[str], models: Sequence[str]
+) -> None:
+    bar = 0.8 / len(models)
+    for i, model in enumerate(models):
+        there = [(place, estimates[name, model]) for place, name in enumerate(benchmarks) if (name, model) in estimates]
+        x = np.array([place for place, _ in there]) + (i - (len(models) - 1) / 2) * bar
+        values = np.array([estimate.value for _, estimate in there])
+        errors = np.abs(np.array([(e.value - e.low, e.high - e.value) for _, e in there]).reshape(-1, 2).T)
+        axis.bar(
+            x,
+            values,
+            0.92 * bar,
+            color=COLORS[i % len(COLORS)],
+            hatch=HATCHES[i % len(HATCHES)],
+            edgecolor="white",
+            linewidth=0.4,
+            label=model,
+        )
+        axis.errorbar(x, values, yerr=errors, fmt="none", ecolor="#222222", elinewidth=0.9, capsize=2)
+    axis.set_xticks(range(len(benchmarks)), benchmarks, rotation=20 if len(benchmarks) > 2 else 0, fontsize=8)
+    for text in axis.get_xticklabels():
+        text.set_parse_math(False)
+        if len(benchmarks) > 2:
+            text.set_horizontalalignment("right")
+    axis.set_ylim(0, 1.03)
+    axis.yaxis.set_major_formatter(PercentFormatter(1.0))
+    axis.tick_params(axis="y", labelsize=8)
+    axis.grid(visible=True, axis="y", linewidth=0.4, alpha=0.4)
+    axis.set_axisbelow(True)

@@ -1,0 +1,65 @@
+"""Our own records inside other tools' files: written whole, and read with the distrust that any file deserves."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import msgspec
+
+from raml.errors import DataError
+from raml.records import SCHEMA_VERSION, Question, Trajectory
+from raml.store.lines import check_schema
+
+
+def encode_record(question: Question, trajectory: Trajectory | None = None) -> str:
+    """Write a question, and a trajectory of it, as one line of JSON text."""
+    content = {"v": SCHEMA_VERSION, "question": question, "trajectory": trajectory}
+    return msgspec.json.encode(content).decode()
+
+
+def decode_record(value: object, place: str) -> tuple[Question, Trajectory | None]:
+    """Read what `encode_record` wrote.
+
+    Raises:
+        DataError: it is no such record, or its lengths, ids or numbers don't fit each other.
+        RunError: a newer version wrote it.
+    """
+    if not isinstance(value, str):
+        raise DataError(f"{place}: the record of raml is no text.")
+    try:
+        plain = msgspec.json.decode(value, type=dict[str, Any])
+        check_schema(place, plain.get("v"))
+        question = msgspec.convert(plain["question"], Question)
+        if not question.id or not question.prompt.strip():
+            raise ValueError("the question has no id or no prompt")
+        found = plain.get("trajectory")
+        if found is None:
+            return question, None
+        trajectory = msgspec.convert(found, Trajectory)
+        _check_trajectory(trajectory, question)
+    except (msgspec.DecodeError, UnicodeError, KeyError, ValueError, TypeError, RecursionError) as error:
+        raise DataError(f"{place}: the record of raml can't be read: {error}") from error
+    return question, trajectory
+
+
+def _check_trajectory(trajectory: Trajectory, question: Question) -> None:
+    """Refuse what contradicts itself.
+
+    Raises:
+        ValueError: it does.
+    """
+    n, ends = len(trajectory.token_ids), trajectory.token_ends
+    if trajectory.question_id != question.id:
+        raise ValueError(f"it answers question {trajectory.question_id!r}, not {question.id!r}")
+    if not trajectory.id or trajectory.repeat < 0:
+        raise ValueError(f"its id is {trajectory.id!r} and its repeat {trajectory.repeat}")
+    if not 0 <= trajectory.reasoning_len <= n:
+        raise ValueError(f"reasoning_len is {trajectory.reasoning_len} of {n} tokens")
+    if len(ends) != n or list(ends) != sorted(ends) or (ends[-1] if n else 0) != len(trajectory.text):
+        raise ValueError(f"token_ends does not fit {n} tokens and {len(trajectory.text)} characters")
+    if any(not 0 <= token < 2**31 for token in (*trajectory.token_ids, *trajectory.prompt_ids)):
+        raise ValueError("a token id is negative or beyond any vocabulary")
+    logprobs = trajectory.logprobs
+    if logprobs is not None and (len(logprobs) != n or not all(math.isfinite(p) and p <= 1e-3 for p in logprobs)):
+        raise ValueError(f"logprobs are not {n} numbers of 0 or less")

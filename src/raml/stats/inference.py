@@ -1,0 +1,140 @@
+"""Intervals and tests over questions: one model, or two on the same questions."""
+
+from __future__ import annotations
+
+import math
+import operator
+import warnings
+from collections.abc import Sequence
+from fractions import Fraction
+from functools import partial
+
+import numpy as np
+from scipy.stats import DegenerateDataWarning, bootstrap, norm, permutation_test, t
+
+from raml.errors import DataError
+from raml.records import Estimate, IntervalMethod
+from raml.stats.metrics import Counts, Floats, Metric, measure_exactly, name_metric
+
+
+def estimate_metric(
+    metric: Metric, counts: Counts, *, level: float = 0.95, n_resamples: int = 9999, seed: int = 0
+) -> Estimate:
+    """Estimate a metric's mean over questions, with a cluster bootstrap interval: whole questions are resampled.
+
+    Each end is that of the bootstrap or of the t-interval, whichever lies farther out. The bootstrap is BCa
+    (bias-corrected and accelerated, Efron 1987, by SciPy), or of percentiles where BCa's corrections are undefined; the
+    method says which: "BCa+t" or "percentile+t". It is widened for few questions, as a t-interval is (Hesterberg 2015,
+    The American Statistician 69, p. 371). BCa alone covers too little where most differences are 0, the t-interval
+    where values are skewed.
+
+    If all questions have one value v (to 1e-12), resampling shows nothing and the method is "bound": had
+    more than p = 1 − (1 − level)^(1/Q) of all questions another value, Q equal ones would have had a chance below
+    1 − level. The interval is [(1 − p) v, (1 − p) v + p], wherever in 0..1 those others lie.
+
+    In simulations with 30 questions of 16 responses 95 % intervals cover 93 to 98 %, those of differences 94 to 98 %,
+    but 57 % where rare questions decide: a Pass@8 of 0.998 (docs/evaluation.md, benchmarks/interval_coverage.py).
+
+    Raises:
+        DataError: as `measure_questions`, or the level is not between 0 and 1.
+    """
+    return _estimate(name_metric(metric, counts), measure_exactly(metric, counts), 0, level, n_resamples, seed)
+
+
+def compare_metric(
+    metric: Metric, counts: Counts, baseline: Counts, *, level: float = 0.95, n_resamples: int = 9999, seed: int = 0
+) -> Estimate:
+    """Estimate how much better a model is than a baseline on the same questions: the mean of paired differences.
+
+    Intervals as in `estimate_metric`, over the differences d; "bound" is [(1 − p) d − p, (1 − p) d + p].
+
+    Raises:
+        DataError: as `estimate_metric`, or the questions are not the same, in the same order.
+    """
+    _check_pairs(metric, counts, baseline)
+    differences = list(map(operator.sub, measure_exactly(metric, counts), measure_exactly(metric, baseline)))
+    return _estimate(f"{name_metric(metric, counts)} difference", differences, -1, level, n_resamples, seed)
+
+
+def compute_p_value(
+    metric: Metric, counts: Counts, baseline: Counts, *, n_resamples: int = 9999, seed: int = 0
+) -> float:
+    """Find how likely a difference of two models at least as large, either way, is if neither is better: a p-value.
+
+    Under that hypothesis a question's two values could as well be the other way round. A permutation test (SciPy's)
+    swaps them: all 2^Q ways where those are at most n_resamples, else so many random ones.
+
+    Raises:
+        DataError: as `compare_metric`.
+    """
+    _check_pairs(metric, counts, baseline)
+    ours, theirs = (np.array([float(v) for v in measure_exactly(metric, side)]) for side in (counts, baseline))
+    result = permutation_test(
+        (ours, theirs),
+        lambda x, y, axis: _mean(x - y, axis),
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=n_resamples,
+        batch=max(1, 2**22 // len(ours)),
+        rng=seed,
+    )
+    return float(result.pvalue)
+
+
+def adjust_holm(p_values: Sequence[float]) -> list[float]:
+    """Adjust the p-values of a family of tests so that the chance of any false finding stays below the level.
+
+    The i-th smallest of m is multiplied by m − i + 1, and none may fall below a smaller one's (Holm 1979, Scandinavian
+    Journal of Statistics 6, p. 65).
+    """
+    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
+    adjusted, highest = [1.0] * len(p_values), 0.0
+    for rank, i in enumerate(order):
+        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[i]))
+        adjusted[i] = highest
+    return adjusted
+
+
+def _check_pairs(metric: Metric, counts: Counts, baseline: Counts) -> None:
+    n_ours, n_theirs = (np.shape(side.correct)[-1] for side in (counts, baseline))
+    if n_ours != n_theirs:
+        raise DataError(f"{n_ours} questions can't be paired with the baseline's {n_theirs}; give both the same ones.")
+    for i, (ours, theirs) in enumerate(zip(counts.question_ids or (), baseline.question_ids or (), strict=False)):
+        if ours != theirs:
+            raise DataError(f"Question {ours} at place {i} is paired with the baseline's {theirs}; use one order.")
+    if name_metric(metric, counts) != name_metric(metric, baseline):
+        raise DataError(
+            f"{name_metric(metric, counts)} can't be compared with {name_metric(metric, baseline)}: use one n."
+        )
+
+
+def _estimate(name: str, exact: Sequence[Fraction], floor: int, level: float, n_resamples: int, seed: int) -> Estimate:
+    if not 0 < level < 1:
+        raise DataError(f"The interval's level is {level}; it must lie between 0 and 1, such as 0.95.")
+    value = float(sum(exact, Fraction(0)) / len(exact))
+    if max(exact) - min(exact) < 1e-12:
+        share = 1 - (1 - level) ** (1 / len(exact))
+        low, high, method = value - share * (value - floor), value + share * (1 - value), "bound"
+    else:
+        values = np.array([float(v) for v in exact])
+        low, high, method = _bootstrap_mean(values, level, n_resamples, seed)
+        reach = float(t.ppf((1 + level) / 2, len(values) - 1) * values.std(ddof=1)) / math.sqrt(len(values))
+        low, high = max(floor, min(low, value - reach)), min(1.0, max(high, value + reach))
+    return Estimate(name, value, low, high, level, method, len(exact))
+
+
+def _bootstrap_mean(values: Floats, level: float, n_resamples: int, seed: int) -> tuple[float, float, IntervalMethod]:
+    n = len(values)
+    widened = float(2 * norm.cdf(math.sqrt(n / (n - 1)) * t.ppf((1 + level) / 2, n - 1)) - 1)
+    draw = partial(bootstrap, (values,), _mean, batch=max(1, 2**22 // n), confidence_level=min(widened, 1 - 1e-9))
+    result = draw(n_resamples=n_resamples, method="percentile", rng=seed)
+    with warnings.catch_warnings(), np.errstate(divide="ignore", invalid="ignore"):
+        warnings.simplefilter("ignore", DegenerateDataWarning)
+        corrected = draw(n_resamples=0, method="BCa", bootstrap_result=result)
+    holds = bool(np.isfinite(corrected.confidence_interval).all())
+    low, high = (corrected if holds else result).confidence_interval
+    return float(low), float(high), "BCa+t" if holds else "percentile+t"
+
+
+def _mean(sample: Floats, axis: int) -> Floats:
+    return np.round(np.mean(sample, axis=axis), 13)  # equal means tie, in whatever order they were summed
