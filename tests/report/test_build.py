@@ -204,6 +204,15 @@ def test_overview_counts_what_its_definitions_say(run):
     assert all(figure.definition for figure in figures.values())
 
 
+def test_overview_tells_wrong_answers_from_missing_and_unreadable_ones(run):
+    verdicts = ("no answer", "unparsed", "timed out", "wrong")
+    trajectories = [
+        replace(t, correct=False, verdict=v, answer=None) for t, v in zip(run.trajectories, verdicts, strict=True)
+    ]
+    figures = {f.key: f for f in summarize_run(run.questions, trajectories, [])}
+    assert figures["share_right"].detail == "0 of 4, 1 no answer, 1 unparsed, 1 timed out"
+
+
 def test_overview_of_an_untraced_undecided_run_is_unknown_not_zero(run):
     figures = summarize_run(run.questions, run.trajectories[2:3], ())
     assert [f.value for f in figures] == [2, 1, None, None, None, None, None]

@@ -72,7 +72,8 @@ def grade(run: Path, *, all: bool = False, allow_code_execution: bool = False, w
     counts = Counter(trajectories[t.id].verdict for t in todo)
     if counts:
         say(", ".join(f"{n} {verdict}" for verdict, n in counts.most_common()))
-    for error in sorted({f"Question {t.question_id}: {t.error}" for t in trajectories.values() if t.error})[:5]:
+    unclear = {f"Question {t.question_id}: {t.error}" for t in trajectories.values() if t.error and t.correct is None}
+    for error in sorted(unclear)[:5]:
         say(error)
     say(f"Next: raml evaluate {run}")
 

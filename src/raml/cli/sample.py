@@ -182,6 +182,7 @@ def _report(folder: Run, made: list[Trajectory], n_new: int, faults: Sequence[st
     n_cut = sum(t.finish == "length" for t in made)
     counts = ", ".join(f"{verdicts[verdict]} {verdict}" for verdict in VERDICTS)
     say(f"Of {len(made)}: {counts}; {n_cut} cut off at --max-new-tokens")
-    for error in sorted({f"Question {t.question_id}: {t.error}" for t in made if t.error})[:5]:
+    unclear = {f"Question {t.question_id}: {t.error}" for t in made if t.error and t.correct is None}
+    for error in sorted(unclear)[:5]:
         say(error)
     say(f"Next: raml trace {folder.path}")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from raml.records import ModelIdentity, Question, Trace, Trajectory
+from raml.records import ModelIdentity, Question, Trace, Trajectory, Verdict
 
 
 @dataclass(frozen=True)
@@ -36,13 +37,14 @@ def summarize_run(
     """
     right = {t.id for t in trajectories if t.correct is True}
     wrong = {t.id for t in trajectories if t.correct is False}
-    n_undecided = len(trajectories) - len(right) - len(wrong)
     n_decided = len(right) + len(wrong)
-    n_errors = sum(t.error is not None for t in trajectories)
+    verdicts = Counter(t.find_verdict() for t in trajectories)
+    n_errors = sum(t.error is not None and t.correct is None for t in trajectories)
     ends = {t.trajectory_id: (float(t.mean_nll[0]), float(t.mean_nll[-1])) for t in traces}
     right_ends, wrong_ends = ([e for i, e in ends.items() if i in ids] for ids in (right, wrong))
     traced_text = _name_parts(f"{len(ends)} traced", (n_errors, "with an error"))
-    right_text = _name_parts(f"{len(right)} of {n_decided}", (n_undecided, "undecided"))
+    others: tuple[Verdict, ...] = ("no answer", "unparsed", "timed out", "undecided")
+    right_text = _name_parts(f"{len(right)} of {n_decided}", *((verdicts[verdict], verdict) for verdict in others))
     return (
         Figure("n_questions", "Questions", len(questions), "count", "", "Questions in this page."),
         Figure(
@@ -59,7 +61,8 @@ def summarize_run(
             len(right) / n_decided if n_decided else None,
             "share",
             right_text,
-            "Trajectories whose final answer equals the gold answer, as a share of those that could be decided.",
+            "Trajectories whose final answer equals the gold answer, as a share of those that could be decided. Those "
+            "without an answer, or with one that can't be parsed, count as wrong; undecided ones count neither way.",
         ),
         _share_fallen("share_right_fallen", "Right, L̂ fell", "right", right_ends),
         _average_end("mean_end_right", "Right, L̂ ends at", "right", right_ends),

@@ -1,0 +1,52 @@
+"""The records that cross a file boundary, and the hash that keys a unit of work.
+
+All are frozen dataclasses. Axes: T trajectory tokens, P prefixes, A answer tokens. Unknown is None, never 0 or NaN.
+"""
+
+from raml.records.base import (
+    SCHEMA_VERSION,
+    Engine,
+    Finish,
+    IntervalMethod,
+    Kind,
+    Mode,
+    Scorer,
+    Target,
+    Verdict,
+    hash_key,
+)
+from raml.records.evaluation import Comparison, Estimate, Evaluation, Score
+from raml.records.manifest import FileEntry, Manifest, StageManifest
+from raml.records.probes import Readout, ReadoutSettings, Trace, TraceSettings
+from raml.records.questions import CodeTests, PromptSettings, Question
+from raml.records.trajectories import ModelIdentity, SamplingSettings, Trajectory
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "CodeTests",
+    "Comparison",
+    "Engine",
+    "Estimate",
+    "Evaluation",
+    "FileEntry",
+    "Finish",
+    "IntervalMethod",
+    "Kind",
+    "Manifest",
+    "Mode",
+    "ModelIdentity",
+    "PromptSettings",
+    "Question",
+    "Readout",
+    "ReadoutSettings",
+    "SamplingSettings",
+    "Score",
+    "Scorer",
+    "StageManifest",
+    "Target",
+    "Trace",
+    "TraceSettings",
+    "Trajectory",
+    "Verdict",
+    "hash_key",
+]

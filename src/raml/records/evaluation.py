@@ -1,0 +1,75 @@
+"""How good models are, and which one is better."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from raml.records.base import SCHEMA_VERSION, IntervalMethod, Verdict
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A metric over a set of questions, or its difference between two models, with an interval."""
+
+    name: str
+    """Such as "Pass@8" or "Pass@8 difference"."""
+    value: float
+    """Mean over the questions, from 0 to 1; a difference from −1 to 1."""
+    low: float
+    high: float
+    """The interval is for the mean over all questions of which these are a sample; training seeds are as given."""
+    level: float
+    """The interval's nominal coverage, such as 0.95."""
+    method: IntervalMethod
+    """How the interval was made, see `raml.stats.estimate_metric`."""
+    n_questions: int
+
+
+@dataclass(frozen=True)
+class Score:
+    """How a model did on a benchmark."""
+
+    model: str
+    """Its label: the model's name, with what else tells it apart from the others."""
+    benchmark: str
+    estimates: tuple[Estimate, ...]
+    """One for each metric."""
+    verdicts: dict[Verdict, int]
+    """How many responses came out how; all six are named."""
+    n_cut: int
+    """Responses that were cut off before their end."""
+    n_min: int
+    n_max: int
+    """Fewest and most decided responses to a question."""
+    mean_tokens: float
+    """Mean length of a response, in tokens."""
+    left_out: tuple[str, ...]
+    """Ids of questions that have too few decided responses for a metric."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How much better a model is than a baseline on the questions that both answered."""
+
+    model: str
+    baseline: str
+    benchmark: str
+    difference: Estimate
+    p: float
+    """Of a paired permutation test, two-sided."""
+    p_holm: float
+    """Adjusted for all comparisons of the evaluation (Holm)."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Models on benchmarks, and their paired differences."""
+
+    scores: tuple[Score, ...]
+    comparisons: tuple[Comparison, ...]
+    undecided: Literal["leave-out", "wrong"]
+    """Whether responses that could not be decided are left out, or counted as wrong."""
+    notes: tuple[str, ...]
+    """What a reader must know, a line each."""
+    schema_version: int = SCHEMA_VERSION
