@@ -2,11 +2,13 @@
 
 import subprocess
 import sys
+import tempfile
 import textwrap
+from pathlib import Path
 
 import pytest
 
-from raml.answers.code import Limits, check_program
+from raml.answers.code import Limits, check_program, find_isolation, isolation
 from raml.records import CodeTests
 
 LIMITS = Limits(cpu_s=2, wall_s=20.0, memory_bytes=1 << 30)
@@ -160,3 +162,28 @@ def test_values_are_compared_as_json_and_tuples_are_lists(returned, expected):
 def test_a_function_that_returns_something_else_is_wrong(program, detail):
     result = run(program, ("1", "7"), function="f")
     assert (result.verdict, result.detail) == ("wrong", f"Test 1 of 1: {detail}")
+
+
+def test_packages_may_lie_below_the_folder_that_programs_write_to(monkeypatch):
+    """As in a clone below /tmp: they are seen, and can't be changed."""
+    if find_isolation().name == "process":
+        pytest.skip("programs see the machine's own folders here")
+    program = """
+folder = input()
+print(open(folder + "/module.txt").read())
+for name in ("module.txt", "new.txt"):
+    try:
+        open(folder + "/" + name, "w")
+    except OSError:
+        print("closed")
+open("mine.txt", "w").write("open")
+print(open("mine.txt").read())
+"""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        Path(folder).chmod(0o755)
+        Path(folder, "module.txt").write_text("seven")
+        shown = [*isolation.find_shown_paths(), folder]
+        monkeypatch.setattr("raml.answers.code.sandbox.find_shown_paths", lambda: shown)
+        monkeypatch.setattr("raml.answers.code.isolation.find_shown_paths", lambda: shown)
+        result = run(program, (folder, "seven\nclosed\nclosed\nopen"))
+    assert (result.verdict, result.detail) == ("right", None)

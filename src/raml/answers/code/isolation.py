@@ -102,11 +102,12 @@ def write_command(isolation: Isolation, disk_bytes: int) -> list[str]:
         "ALL",
         "--dev",
         "/dev",
+        # Before what is shown, some of which may lie in it.
+        *("--size", str(disk_bytes), "--perms", "1777", "--tmpfs", "/tmp"),
     ]
     for path in (*find_shown_paths(), str(_INSIDE / "inside")):
         if Path(path).is_symlink():
             command += ["--symlink", str(Path(path).readlink()), path]
         else:
             command += ["--ro-bind", path, path]
-    command += ["--size", str(disk_bytes), "--perms", "1777", "--tmpfs", "/tmp", "--remount-ro", "/dev"]
-    return [*command, "--remount-ro", "/", "--chdir", "/tmp", *python]
+    return [*command, "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/tmp", *python]

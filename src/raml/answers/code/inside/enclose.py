@@ -54,31 +54,33 @@ def _build_root(shown: Sequence[str], tmp_bytes: int) -> None:
     """Put together a root file system in memory that shows little of the old one, and leave the old one."""
     kernel.mount("none", "/", "", kernel.MS_REC | kernel.MS_PRIVATE)
     links = {path: Path(path).readlink() for path in shown if Path(path).is_symlink()}
-    # Opened before something is mounted over them.
+    # Opened before something is mounted over them: some may lie in the very folder that becomes the root.
     sources = {
         path: os.open(path, os.O_PATH) for path in (*shown, *_DEVICES) if path not in links and Path(path).exists()
     }
+    folders = {path for path in sources if Path(path).is_dir()}
     root = _WORK
     kernel.mount("tmpfs", root, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "size=1m,mode=755")
+    Path(root + _WORK).mkdir()
+    options = f"size={tmp_bytes},nr_inodes=10000,mode=1777"
+    kernel.mount("tmpfs", root + _WORK, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, options)
     for path, target in links.items():
         Path(root + path).parent.mkdir(parents=True, exist_ok=True)
         Path(root + path).symlink_to(target)
     for path, source in sources.items():
         place = Path(root + path)
-        if Path(path).is_dir():
+        if path in folders:
             place.mkdir(parents=True, exist_ok=True)
         else:
             place.parent.mkdir(parents=True, exist_ok=True)
             place.touch()
         if path not in _DEVICES:
             kernel.mount(f"/proc/self/fd/{source}", str(place), "", kernel.MS_BIND | kernel.MS_REC)
-    Path(root + _WORK).mkdir(exist_ok=True)
     kernel.make_read_only(root)
+    kernel.make_writable(root + _WORK)
     for path in _DEVICES:
         if path in sources:
             kernel.mount(f"/proc/self/fd/{sources[path]}", root + path, "", kernel.MS_BIND)
-    options = f"size={tmp_bytes},nr_inodes=10000,mode=1777"
-    kernel.mount("tmpfs", root + _WORK, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, options)
     for source in sources.values():
         os.close(source)
     kernel.change_root(root)

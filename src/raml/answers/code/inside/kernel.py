@@ -52,12 +52,21 @@ def mount(source: str, target: str, kind: str, flags: int, options: str = "") ->
 
 def make_read_only(path: str) -> None:
     """Let nothing be written at a mount and all mounts below it, and no device or set-uid program work there."""
-    attributes = (ctypes.c_uint64 * 4)(_MOUNT_ATTR_RDONLY | _MOUNT_ATTR_NOSUID | _MOUNT_ATTR_NODEV, 0, 0, 0)
+    _set_attributes(path, _AT_RECURSIVE, _MOUNT_ATTR_RDONLY | _MOUNT_ATTR_NOSUID | _MOUNT_ATTR_NODEV, 0)
+
+
+def make_writable(path: str) -> None:
+    """Let a mount be written to again, but none of those below it."""
+    _set_attributes(path, 0, 0, _MOUNT_ATTR_RDONLY)
+
+
+def _set_attributes(path: str, flags: int, set_bits: int, clear_bits: int) -> None:
+    attributes = (ctypes.c_uint64 * 4)(set_bits, clear_bits, 0, 0)
     call_by_number(
         _MOUNT_SETATTR,
         ctypes.c_int(_AT_FDCWD),
         os.fsencode(path),
-        ctypes.c_uint(_AT_RECURSIVE),
+        ctypes.c_uint(flags),
         ctypes.byref(attributes),
         ctypes.c_size_t(ctypes.sizeof(attributes)),
     )
