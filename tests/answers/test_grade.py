@@ -47,30 +47,67 @@ def test_a_comparison_that_takes_too_long_is_neither_right_nor_wrong(monkeypatch
 
 
 @pytest.mark.parametrize(
-    ("text", "letter", "verdict"),
+    ("text", "letter"),
     [
-        ("\\boxed{B}", "B", "right"),
-        ("\\boxed{\\text{B}}", "B", "right"),
-        ("\\boxed{(b)}", "B", "right"),
-        ("\\boxed{B. 3 m}", "B", "right"),
-        ("\\boxed{\\textbf{B)}\\ 3\\,\\text{m}}", "B", "right"),
-        ("\\boxed{Option B}", "B", "right"),
-        ("\\boxed{C}", "C", "wrong"),
-        ("I think the answer is **(B)**.", "B", "right"),
-        ("Answer: B", "B", "right"),
-        ("The answer is A. No: the final answer is option B", "B", "right"),
-        ("<think>the answer is B</think> The answer is C.", "C", "wrong"),
-        ("A is better than B", None, "no answer"),
-        ("The answer is Bohr's", None, "no answer"),
-        ("<think>the answer is B", "B", "right"),
-        ("\\boxed{3 m}", "3 m", "unparsed"),
-        ("\\boxed{A or B}", "A or B", "unparsed"),
-        ("\\boxed{AB}", "AB", "unparsed"),
+        ("\\boxed{B}", "B"),
+        ("\\boxed{b}", "B"),
+        ("\\boxed{\\text{B}}", "B"),
+        ("\\boxed{(b)}", "B"),
+        ("\\boxed{B. 3 m}", "B"),
+        ("\\boxed{\\textbf{B)}\\ 3\\,\\text{m}}", "B"),
+        ("\\boxed{\\text{B}: foo}", "B"),
+        ("\\boxed{\\mathbf{B}.\\ 3}", "B"),
+        ("\\boxed{(\\text{B})}", "B"),
+        ("\\boxed{\\textit{B}}", "B"),
+        ("\\boxed{B is correct}", "B"),
+        ("\\boxed{The answer is B}", "B"),
+        ("\\boxed{Option B}", "B"),
+        ("\\boxed{C}", "C"),
+        ("I think the answer is **(B)**.", "B"),
+        ("Answer: B", "B"),
+        ("Answer: (b) 3 m", "B"),
+        ('the answer is "B"', "B"),
+        ("The correct answer would be B", "B"),
+        ("The correct option is B.", "B"),
+        ("The answer is A. No: the final answer is option B", "B"),
+        ("The answer is B because nothing else is 3 m.", "B"),
+        ("The answer is B, while answer C neglects friction.", "B"),
+        ("The answer is B. Note: the answer is a common misconception.", "B"),
+        ("The answer is B.\n\nI hope this answers a question.", "B"),
+        ("<think>the answer is B</think> The answer is C.", "C"),
+        ("<think>the answer is B", "B"),
     ],
 )
-def test_multiple_choice(text, letter, verdict):
+def test_a_choice_is_read_in_the_ways_in_which_models_write_it(text, letter):
     grade = grade_response(text, CHOICE)
-    assert (grade.answer, grade.verdict, grade.correct) == (letter, verdict, verdict == "right")
+    assert (grade.answer if grade.verdict == "no answer" else read_choice(grade.answer)) == letter
+    assert grade.verdict == ("right" if letter == "B" else "wrong")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "A is better than B",
+        "The answer is Bohr's",
+        "The answer is a bit tricky",
+        "the answer is a number between 3 and 5",
+        "answer: i don't know",
+        "Answer: I don't know",
+        "The answer is I think B",
+        "Answer: A or B",
+        "My answer is A and not B",
+        "The answers are A and C",
+        "This answers the question B",
+        "",
+    ],
+)
+def test_prose_is_no_choice(text):
+    assert grade_response(text, CHOICE) == Grade(None, False, "no answer")
+
+
+@pytest.mark.parametrize("box", ["3 m", "A or B", "A, C", "(A) and (C)", "A) and C)", "AB", "A/B", "none", "I think A"])
+def test_a_box_without_one_option_is_unparsed(box):
+    assert grade_response(f"\\boxed{{{box}}}", CHOICE) == Grade(box, False, "unparsed")
 
 
 def test_a_gold_choice_that_is_no_letter_is_an_error_of_the_question():

@@ -6,7 +6,9 @@ import io
 import json
 
 import pytest
+from rich.console import Console
 
+from raml.answers import grade_response
 from raml.cli.grade import _is_due
 from raml.records import CodeTests, Question
 from raml.store import Run
@@ -79,6 +81,7 @@ def test_the_same_command_gives_the_same_bytes(raml, runs, tmp_path):
         (("--level", "95"), "level is 95"),
         (("--baseline", "nobody"), "No model 'nobody' to compare with; there are: tiny-base"),
         (("--n-resamples", "3"), "--n-resamples is 3"),
+        (("--seed", "-1"), "--seed is -1"),
     ],
 )
 def test_what_cannot_be_asked_is_one_line_and_writes_nothing(raml, runs, tmp_path, flags, message):
@@ -137,6 +140,44 @@ def test_a_response_whose_numbers_broke_down_is_not_graded(raml, small):
     change(small, correct=None, verdict="undecided", finish=None, error="The model's probabilities are NaN.")
     assert "Checked 3 of 4" in raml("grade", small, "--all")[1]
     assert Run(small).read_trajectories()[0].correct is None
+
+
+def test_an_interrupt_keeps_what_was_checked(raml, small, monkeypatch):
+    folder = Run(small)
+    folder.write_trajectories(
+        [dataclasses.replace(t, correct=None, verdict="undecided") for t in folder.read_trajectories()]
+    )
+    checked = []
+
+    def interrupted(text, question, **options):
+        if checked:
+            raise KeyboardInterrupt
+        checked.append(question)
+        return grade_response(text, question, **options)
+
+    monkeypatch.setattr("raml.cli.grade.grade_response", interrupted)
+    assert raml("grade", small, "--workers", "1")[0] == 130
+    assert sum(t.correct is not None for t in folder.read_trajectories()) == 1
+    monkeypatch.undo()
+    assert "Checked 3 of 4 trajectories again; 3 came out differently" in raml("grade", small)[1]
+
+
+def test_why_a_withheld_question_is_undecided_is_not_said(raml, small):
+    folder = Run(small)
+    lines = [json.loads(line) for line in folder.questions_path.read_text().splitlines()]
+    lines[0] |= {"redacted": True, "answer": "SECRET$", "kind": "choice"}
+    folder.questions_path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    code, out, _ = raml("grade", small, "--all")
+    assert code == 0
+    assert "the reason is withheld" in out
+    assert "SECRET" not in out
+    assert "SECRET" not in raml("evaluate", small, "--n-resamples", "99", "--undecided", "wrong", "--format", "json")[1]
+
+
+def test_a_narrow_terminal_shows_names_and_numbers_whole(raml, runs, monkeypatch):
+    monkeypatch.setattr("raml.cli.evaluate.console", Console(force_terminal=True, width=60, highlight=False))
+    _, out, _ = raml("evaluate", *runs, "--n-resamples", "99")
+    assert "…" not in out
 
 
 def test_programs_are_graded_only_with_leave(make_trajectory):

@@ -53,6 +53,71 @@ def test_an_instruction_of_ones_own_is_another_way_of_asking_and_the_kinds_usual
     assert list_labels((questions, with_none)) == [("a", "bench")]
 
 
+def test_labels_stay_apart_where_what_differs_is_cut_off(make_run):
+    questions, trajectories = make_run("11")
+    long = "Please reason step by step and write down all that you think"
+    asked = [
+        dataclasses.replace(t, prompt=PromptSettings(instruction=long + end))
+        for t, end in zip(trajectories, "ab", strict=True)
+    ]
+    first, second = list_labels((questions, asked))
+    assert first != second
+    assert first[0].startswith("a (instruction 'Please reason")
+
+
+def test_another_delimiter_is_another_way_of_asking(make_run):
+    questions, trajectories = make_run("11", mode="nothink")
+    prompts = PromptSettings(mode="nothink"), PromptSettings(mode="nothink", delimiter="So:")
+    asked = [dataclasses.replace(t, prompt=p) for t, p in zip(trajectories, prompts, strict=True)]
+    assert list_labels((questions, asked)) == [("a (usual delimiter)", "bench"), ("a (delimiter 'So:')", "bench")]
+
+
+def test_a_model_has_one_label_on_all_benchmarks(make_run):
+    """Its no-thinking rival took only one of them."""
+    labels = list_labels(make_run("1"), make_run("1", source="other"), make_run("1", mode="nothink", seed=3))
+    assert labels == [("a (think)", "bench"), ("a (think)", "other"), ("a (nothink)", "bench")]
+
+
+def test_responses_of_files_of_schema_1_go_on_with_those_of_today(make_run):
+    old = make_run("1")
+    new = make_run("0", seed=1, engine="transformers")
+    (cell,) = collect_cells([old, new])
+    assert len(cell.responses["q0"]) == 2
+
+
+def test_one_id_for_two_questions_is_refused_and_on_two_benchmarks_it_is_two_questions(make_run):
+    questions, trajectories = make_run("1")
+    others = [dataclasses.replace(questions[0], answer="2")]
+    with pytest.raises(DataError, match="id 'q0' stands for two questions, or has two gold answers"):
+        collect_cells([(questions, trajectories), (others, [])])
+    elsewhere = [dataclasses.replace(others[0], source="other")]
+    assert len(collect_cells([(questions, trajectories), (elsewhere, trajectories)])) == 2
+
+
+def test_of_two_copies_of_a_response_the_decided_one_counts_in_either_order(make_run):
+    questions, trajectories = make_run("1")
+    unclear = [dataclasses.replace(t, correct=None) for t in trajectories]
+    for order in ([trajectories, unclear], [unclear, trajectories]):
+        (cell,) = collect_cells([(questions, made) for made in order])
+        assert cell.responses["q0"][0].correct is True
+    wrong = [dataclasses.replace(t, correct=False) for t in trajectories]
+    with pytest.raises(DataError, match="is right in one run and wrong in another"):
+        collect_cells([(questions, trajectories), (questions, wrong)])
+
+
+def test_questions_without_a_response_are_listed(make_run):
+    questions, trajectories = make_run("1", "1", "0")
+    (cell,) = collect_cells([(questions, trajectories[:1])])
+    assert cell.unanswered == ("q1", "q2")
+
+
+def test_what_may_quote_a_withheld_question_is_left_out(make_run):
+    questions, trajectories = make_run("?")
+    secret = [dataclasses.replace(t, error="Gold answer 'SECRET' is no letter.") for t in trajectories]
+    (cell,) = collect_cells([([dataclasses.replace(questions[0], redacted=True)], secret)])
+    assert "SECRET" not in cell.responses["q0"][0].error
+
+
 def test_imported_responses_are_not_mixed_with_sampled_ones(make_run):
     questions, trajectories = make_run("11")
     mixed = [trajectories[0], dataclasses.replace(trajectories[1], sampling=None)]

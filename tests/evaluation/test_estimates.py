@@ -81,6 +81,26 @@ def test_models_without_a_shared_question_are_not_compared_and_that_is_said(make
     assert any("share 0 of 1 and 1 questions; so they are not compared" in note for note in result.notes)
 
 
+def test_questions_without_a_response_are_noted(make_run):
+    questions, trajectories = make_run("1", "1", "0")
+    result = evaluate(collect_cells([(questions, trajectories[:2])]), AVG, n_resamples=99)
+    assert result.scores[0].unanswered == ("q2",)
+    assert "a on bench: 1 questions have no response and are left out." in result.notes
+
+
+def test_one_shared_question_is_no_evidence_and_no_crash(make_run):
+    questions, trajectories = make_run("10", "00", model="b", weights="bb")
+    result = evaluate(collect_cells([make_run("11"), (questions, trajectories[:2])]), AVG, n_resamples=99)
+    assert result.comparisons[0].p == 1
+    assert result.comparisons[0].difference.n_questions == 1
+
+
+def test_a_benchmark_that_the_baseline_did_not_take_is_noted(make_run):
+    runs = [make_run("11"), make_run("10", source="other"), make_run("10", model="b", weights="bb")]
+    result = evaluate(collect_cells(runs), AVG, baseline="b", n_resamples=99)
+    assert "b has no responses on other, so nothing is compared there." in result.notes
+
+
 def test_with_a_baseline_only_it_is_compared_with_and_holm_counts_all_rows(make_run):
     runs = [make_run("1000", "1100"), *(make_run("1111", "1110", model=m, weights=m) for m in "bc")]
     everything = evaluate(collect_cells(runs), AVG, n_resamples=99)

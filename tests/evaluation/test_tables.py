@@ -56,7 +56,7 @@ def test_markdown_has_a_row_a_line_and_lets_no_label_out_of_its_cell(result):
     assert len(rows) == 2 + 2 + 3
     assert "b\\|&lt;i>" in text
     assert "<i>" not in text
-    assert "* Percent; in brackets 95% intervals" in text
+    assert "* Percent; in brackets 95 % intervals" in text
 
 
 def test_csv_has_a_row_an_estimate_and_loses_no_digit(result):

@@ -9,7 +9,7 @@ def make_score(model, benchmark, value=0.5):
     estimates = tuple(
         Estimate(name, value, value - 0.2, value + 0.1, 0.95, "BCa+t", 30) for name in ("Avg@8", "Pass@4")
     )
-    return Score(model, benchmark, estimates, {}, 0, 8, 8, 80.0, ())
+    return Score(model, benchmark, estimates, {}, 0, 8, 8, 80.0, (), ())
 
 
 @pytest.fixture
@@ -38,9 +38,16 @@ def test_a_label_is_text_and_no_formula(evaluation, tmp_path):
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["base", "a_$b$"]
 
 
+def test_a_name_with_an_underscore_in_front_has_its_place_in_the_legend_and_a_long_one_is_cut():
+    scores = tuple(make_score(name, "AIME") for name in ("_a", "x" * 400))
+    figure = plot_evaluation(Evaluation(scores, (), "leave-out", ()))
+    first, second = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert (first, len(second)) == ("_a", 60)
+
+
 def test_many_metrics_go_on_in_the_next_row():
     many = tuple(Estimate(f"Pass@{k}", 0.5, 0.4, 0.6, 0.95, "BCa+t", 30) for k in range(1, 8))
-    figure = plot_evaluation(Evaluation((Score("m", "b", many, {}, 0, 8, 8, 1.0, ()),), (), "leave-out", ()))
+    figure = plot_evaluation(Evaluation((Score("m", "b", many, {}, 0, 8, 8, 1.0, (), ()),), (), "leave-out", ()))
     assert sum(axis.get_visible() for axis in figure.axes) == 7
     assert figure.get_figwidth() < 12.5
 

@@ -370,7 +370,7 @@ def test_two_or_three_questions_give_a_finite_interval(correct):
 
 
 @pytest.mark.parametrize(
-    ("ours", "theirs"), [([16, 16, 16], [0, 0, 0]), ([3, 9, 12, 7, 1], [2, 11, 4, 7, 0]), ([5, 5], [5, 5])]
+    ("ours", "theirs"), [([16, 16, 16], [0, 0, 0]), ([3, 9, 12, 7, 1], [2, 11, 4, 7, 0]), ([5, 5], [5, 5]), ([9], [3])]
 )
 def test_a_p_value_is_the_share_of_swaps_that_differ_as_much(ours, theirs):
     """Of three pairs that differ alike the two extreme ones of 8 swaps do: 1/4. Equal models: all, 1."""

@@ -10,7 +10,8 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast,
 
 from raml.errors import DataError, ModelError, NumericsError
 from raml.models import load_model
-from raml.records import PromptSettings, Question
+from raml.records import CodeTests, PromptSettings, Question
+from raml.store import Run
 from raml.training.engine import Batching, make_arguments
 from raml.training.grpo import (
     check_groups,
@@ -371,3 +372,10 @@ def test_rollouts_without_thinking_need_a_template_that_knows_it(base):
     settings = GrpoSettings(model="m", questions=("q",), prompt=PromptSettings(mode="nothink"))
     with pytest.raises(ModelError, match="no no-thinking mode"):
         collect_questions(plain, settings)
+
+
+def test_questions_that_are_checked_by_running_programs_are_refused(tiny, tmp_path):
+    code = Question("p", "Print 3.", "", kind="code", tests=CodeTests(("",), ("3",)))
+    Run(tmp_path).write_questions([code])
+    with pytest.raises(DataError, match="Question p is checked by running what the model writes"):
+        collect_questions(tiny, GrpoSettings(model="tiny", questions=(str(tmp_path),)))

@@ -5,15 +5,19 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table
+from rich.text import Text
 
 from raml.cli.stage import console, say
 from raml.errors import DataError
 from raml.records import Evaluation
 from raml.store import Run, StageClock, lock_run, write_atomically
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 NAME = "evaluation"
 """Of the files that it writes."""
@@ -71,17 +75,20 @@ def evaluate(
     """
     from raml.evaluation import choose_metrics, collect_cells, write_csv, write_json, write_markdown
     from raml.evaluation import evaluate as estimate
+    from raml.figures import plot_evaluation
 
-    _check(n_resamples, k or [])
+    _check(n_resamples, seed, k or [])
     folders = [Run(path) for path in runs]
     read = [(folder.read_questions(), folder.read_trajectories()) for folder in folders]
     target = Run(out or runs[0])
     asked = {"runs": runs, "by": by, "k": k, "tau": tau, "baseline": baseline, "undecided": undecided}
-    clock = StageClock(target, "evaluate", asked | {"uneven": uneven, "level": level, "n_resamples": n_resamples})
     cells = collect_cells(read, by=by)
+    metrics = choose_metrics(cells, ks=k or (), taus=tau or ())
+    asked |= {"uneven": uneven, "level": level, "n_resamples": n_resamples, "metrics": metrics}
+    clock = StageClock(target, "evaluate", asked)
     result = estimate(
         cells,
-        choose_metrics(cells, ks=k or (), taus=tau or ()),
+        metrics,
         undecided=undecided,
         uneven=uneven,
         baseline=baseline,
@@ -89,9 +96,10 @@ def evaluate(
         n_resamples=n_resamples,
         seed=seed,
     )
+    figure = plot_evaluation(result)
     texts = {"markdown": write_markdown(result), "csv": write_csv(result), "json": write_json(result)}
     with lock_run(target.path):
-        files = _write(target, result, texts)
+        files = _write(target, figure, texts)
         clock.finish(
             inputs=tuple(path for folder in folders for path in (folder.questions_path, folder.trajectories_path)),
             outputs=dict.fromkeys(files),
@@ -106,7 +114,9 @@ def evaluate(
     say(f"Wrote {', '.join(str(path) for path in files)}")
 
 
-def _check(n_resamples: int, ks: Sequence[int]) -> None:
+def _check(n_resamples: int, seed: int, ks: Sequence[int]) -> None:
+    if seed < 0:
+        raise DataError(f"--seed is {seed}; it must be at least 0.")
     if n_resamples < 99:
         raise DataError(f"--n-resamples is {n_resamples}; it must be at least 99.")
     for k in ks:
@@ -114,14 +124,14 @@ def _check(n_resamples: int, ks: Sequence[int]) -> None:
             raise DataError(f"--k is {k}; it must be at least 1.")
 
 
-def _write(target: Run, result: Evaluation, texts: dict[str, str]) -> list[Path]:
-    from raml.figures import plot_evaluation, save_figure
+def _write(target: Run, figure: Figure, texts: dict[str, str]) -> list[Path]:
+    from raml.figures import save_figure
 
     suffixes = {"json": ".json", "markdown": ".md", "csv": ".csv"}
     paths = {name: target.path / f"{NAME}{suffix}" for name, suffix in suffixes.items()}
     for name, path in paths.items():
         write_atomically(path, texts[name].encode())
-    return [*paths.values(), *save_figure(plot_evaluation(result), target.figures_path / NAME)]
+    return [*paths.values(), *save_figure(figure, target.figures_path / NAME)]
 
 
 def _print(result: Evaluation) -> None:
@@ -134,9 +144,11 @@ def _print(result: Evaluation) -> None:
             continue
         table = Table(box=None, pad_edge=False, header_style="bold")
         for i, heading in enumerate(headings):
-            table.add_column(heading, justify="left" if i < 2 or heading in ("against", "metric") else "right")
+            is_name = i < 2 or heading in ("against", "metric")
+            justify: JustifyMethod = "left" if is_name else "right"
+            table.add_column(heading, justify=justify, overflow="fold", no_wrap=not is_name)
         for row in rows:
-            table.add_row(*(cell.replace("[", "\\[") for cell in row))
+            table.add_row(*map(Text, row))
         screen.print(table)
         say("")
     say(describe_intervals(result))

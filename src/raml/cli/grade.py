@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 from raml.answers import NEEDS_CODE, Grade, find_isolation, grade_response
-from raml.cli.stage import say, show_progress
+from raml.cli.stage import list_unclear, say, show_progress
 from raml.errors import DataError, RunError
 from raml.records import Question, Trajectory
 from raml.store import Run, StageClock, lock_run
@@ -47,19 +48,10 @@ def grade(run: Path, *, all: bool = False, allow_code_execution: bool = False, w
         todo = [t for t in trajectories.values() if _is_due(t, questions, all, allow_code_execution)]
         if allow_code_execution and any(questions[t.question_id].kind in NEEDS_CODE for t in todo):
             say(str(find_isolation()))
-        told = time.monotonic()
-        with show_progress("grading", len(todo)) as bar, ThreadPoolExecutor(workers or os.cpu_count()) as pool:
-
-            def check(t: Trajectory) -> Grade:
-                return grade_response(t.text, questions[t.question_id], allow_code=allow_code_execution)
-
-            for trajectory, made in zip(todo, pool.map(check, todo), strict=True):
-                trajectories[trajectory.id] = _apply(trajectory, made)
-                bar.advance()
-                if time.monotonic() - told > SECONDS_BETWEEN_WRITES:
-                    folder.write_trajectories(list(trajectories.values()))
-                    told = time.monotonic()
-        folder.write_trajectories(list(trajectories.values()))
+        try:
+            _check_all(folder, todo, questions, trajectories, allow_code_execution, workers)
+        finally:  # what was checked before an interrupt is kept
+            folder.write_trajectories(list(trajectories.values()))
         n_changed = sum(before[i].verdict != t.verdict for i, t in trajectories.items())
         clock.finish(
             inputs=(folder.questions_path,),
@@ -72,10 +64,39 @@ def grade(run: Path, *, all: bool = False, allow_code_execution: bool = False, w
     counts = Counter(trajectories[t.id].verdict for t in todo)
     if counts:
         say(", ".join(f"{n} {verdict}" for verdict, n in counts.most_common()))
-    unclear = {f"Question {t.question_id}: {t.error}" for t in trajectories.values() if t.error and t.correct is None}
-    for error in sorted(unclear)[:5]:
-        say(error)
+    n_code = sum(questions[t.question_id].kind in NEEDS_CODE for t in trajectories.values())
+    if n_code and not allow_code_execution:
+        say(f"{n_code} are checked by running what the model wrote, which needs --allow-code-execution")
+    for line in list_unclear(questions.values(), (trajectories[t.id] for t in todo)):
+        say(line)
     say(f"Next: raml evaluate {run}")
+
+
+def _check_all(
+    folder: Run,
+    todo: Sequence[Trajectory],
+    questions: dict[str, Question],
+    trajectories: dict[str, Trajectory],
+    allow_code: bool,
+    workers: int | None,
+) -> None:
+    """Check responses, several at a time, and put them among the run's; write these down now and then."""
+    told = time.monotonic()
+    pool = ThreadPoolExecutor(workers or os.cpu_count())
+
+    def check(t: Trajectory) -> Grade:
+        return grade_response(t.text, questions[t.question_id], allow_code=allow_code)
+
+    try:
+        with show_progress("grading", len(todo)) as bar:
+            for trajectory, made in zip(todo, pool.map(check, todo), strict=True):
+                trajectories[trajectory.id] = _apply(trajectory, made)
+                bar.advance()
+                if time.monotonic() - told > SECONDS_BETWEEN_WRITES:
+                    folder.write_trajectories(list(trajectories.values()))
+                    told = time.monotonic()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _is_due(trajectory: Trajectory, questions: dict[str, Question], everything: bool, allow_code: bool) -> bool:

@@ -12,7 +12,7 @@ from cyclopts import Parameter
 
 from raml.cli.intake import Importer, Tally
 from raml.cli.options import LoadOptions, load
-from raml.cli.stage import say, show_progress
+from raml.cli.stage import list_unclear, say, show_progress
 from raml.errors import DataError
 from raml.interchange import (
     READERS,
@@ -210,7 +210,6 @@ def _report(folder: Run, importer: Importer, n_questions: int) -> None:
         say(f"{n} × {note}")
     if tally.unusable:
         say(f"Left out {len(tally.unusable)} that can't be used, e.g. {tally.unusable[0]}")
-    undecided = sorted({f"Question {t.question_id}: {t.error}" for t in new if t.correct is None and t.error})
-    for line in undecided[:5]:
+    for line in list_unclear(importer.questions.values(), new):
         say(line)
     say(f"Next: raml {'trace' if tally.n_responses else 'sample MODEL'} {folder.path}")

@@ -82,7 +82,7 @@ class Importer:
             self.tally.notes[COPY] += 1
             return
         self.tally.n_responses += 1
-        _compare_label(self.tally, response, made, place)
+        _compare_label(self.tally, response, made, place, is_withheld=question.redacted)
         if made.id in self._texts:
             if self._texts[made.id] != made.text:
                 raise DataError(f"{place}: trajectory id {made.id!r} belongs to another trajectory of the run or file.")
@@ -130,7 +130,7 @@ class Importer:
         return made
 
 
-def _compare_label(tally: Tally, response: ForeignResponse, made: Trajectory, place: str) -> None:
+def _compare_label(tally: Tally, response: ForeignResponse, made: Trajectory, place: str, *, is_withheld: bool) -> None:
     """Note whether the other tool's verdict is ours; a score between wrong and right is no verdict."""
     label = response.label
     if label is None or made.correct is None or 0 < label < 1:
@@ -140,5 +140,5 @@ def _compare_label(tally: Tally, response: ForeignResponse, made: Trajectory, pl
         words = {True: "right", False: "wrong"}
         tally.differing.append(
             f"{place} is labelled {words[label >= 1]}, and we find {words[made.correct]} ({made.verdict}; "
-            f"answer {str(made.answer)[:40]!r})"
+            f"answer {'withheld' if is_withheld else repr(str(made.answer)[:40])})"
         )

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from raml.cli.engines import EngineOptions, Sampler, Work, open_sampler
 from raml.cli.options import LoadOptions, load
-from raml.cli.stage import say, show_progress
+from raml.cli.stage import list_unclear, say, show_progress
 from raml.errors import DataError, ModelError
 from raml.records import PromptSettings, Question, SamplingSettings, Trajectory, Verdict
 from raml.store import Journal, Run, StageClock, lock_run
@@ -182,7 +182,6 @@ def _report(folder: Run, made: list[Trajectory], n_new: int, faults: Sequence[st
     n_cut = sum(t.finish == "length" for t in made)
     counts = ", ".join(f"{verdicts[verdict]} {verdict}" for verdict in VERDICTS)
     say(f"Of {len(made)}: {counts}; {n_cut} cut off at --max-new-tokens")
-    unclear = {f"Question {t.question_id}: {t.error}" for t in made if t.error and t.correct is None}
-    for error in sorted(unclear)[:5]:
-        say(error)
+    for line in list_unclear(folder.read_questions(), made):
+        say(line)
     say(f"Next: raml trace {folder.path}")

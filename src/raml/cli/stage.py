@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from rich.console import Console
 from rich.progress import (
@@ -17,6 +17,8 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+
+from raml.records import Question, Trajectory
 
 WIDTH_WITHOUT_NOTE = 58
 """Characters of a progress line before its note."""
@@ -62,6 +64,15 @@ def show_progress(label: str, total: int | None, done: int = 0) -> Iterator[Prog
     is_shown = sys.stderr.isatty() and os.environ.get("RANK", "0") == "0"  # of several processes one draws
     with Progress(*columns, console=Console(stderr=True), disable=not is_shown) as progress:
         yield ProgressBar(progress, progress.add_task(label, total=total, completed=done, note=""))
+
+
+def list_unclear(questions: Iterable[Question], trajectories: Iterable[Trajectory]) -> list[str]:
+    """List why responses are undecided, a line each, at most five; what may quote a withheld question is left out."""
+    redacted = {question.id for question in questions if question.redacted}
+    withheld = "the reason is withheld, as the question's terms ask"
+    unclear = (t for t in trajectories if t.error and t.correct is None)
+    lines = {f"Question {t.question_id}: {withheld if t.question_id in redacted else t.error}" for t in unclear}
+    return sorted(lines)[:5]
 
 
 def say(text: str) -> None:

@@ -32,10 +32,14 @@ def summarize_readouts(trajectories: Sequence[Trajectory], readouts: Sequence[Re
         own = [readout for readout in readouts if correct[readout.trajectory_id] is wanted]
         if not own:
             continue
-        n_start, n_end = (sum(readout.correct[i] is True for readout in own) for i in (0, -1))
-        text = (
-            f"{label}: the model's own answer is right in {n_start} of {len(own)} at the start, in {n_end} at the end"
-        )
+        decided = [r for r in own if None not in (r.correct[0], r.correct[-1])]
+        if len(decided) < len(own):
+            say(f"{label}: {len(own) - len(decided)} readouts begin or end with an answer that could not be checked")
+        if not decided:
+            continue
+        n_start, n_end = (sum(readout.correct[i] is True for readout in decided) for i in (0, -1))
+        total = len(decided)
+        text = f"{label}: the model's own answer is right in {n_start} of {total} at the start, in {n_end} at the end"
         settled = sorted(place for readout in own if (place := readout.find_settled()) is not None)
         if settled and wanted:
             text += f"; half of them stay right from prefix {settled[(len(settled) - 1) // 2]} on or before"

@@ -115,8 +115,11 @@ def _describe(metrics: Mapping[str, Any]) -> str:
     """Say in a few words how it is going; GRPO's loss says nothing, since its gradient is what counts."""
     if "reward" in metrics:
         shares = {"correct_rate": "right", "format_rate": "format"}
-        rates = "".join(f" {label} {metrics[name]:.0%}" for name, label in shares.items() if name in metrics)
+        rates = "".join(
+            f" {label} {metrics[name]:.0%}" for name, label in shares.items() if metrics.get(name) is not None
+        )
         tokens = f"{metrics['completion_tokens']:.0f} tokens"
-        return f"reward {metrics['reward']:.2f}{rates} {tokens} loss {metrics['loss']:.2g}"
+        reward = "unknown" if metrics["reward"] is None else f"{metrics['reward']:.2f}"
+        return f"reward {reward}{rates} {tokens} loss {metrics['loss']:.2g}"
     preferred = f" preferred {metrics['reward_accuracy']:.0%}" if "reward_accuracy" in metrics else ""
     return f"loss {metrics['loss']:.4g}{preferred}"

@@ -115,7 +115,13 @@ def evaluate(
         Comparison(a.cell.model, b.cell.model, a.cell.benchmark, difference, p, p_holm)
         for (a, b, difference, p), p_holm in zip(found, adjusted, strict=True)
     )
-    return Evaluation(scores, comparisons, undecided, _write_notes(tallies, metrics, pairs, undecided, comparisons))
+    notes = _write_notes(tallies, metrics, pairs, undecided, comparisons)
+    if baseline is not None:
+        without = {tally.cell.benchmark for tally in tallies} - {c.benchmark for c in cells if c.model == baseline}
+        notes += tuple(
+            f"{baseline} has no responses on {name}, so nothing is compared there." for name in sorted(without)
+        )
+    return Evaluation(scores, comparisons, undecided, notes)
 
 
 def _replace_average(cells: Sequence[Cell], metrics: Sequence[Metric], undecided: Undecided) -> list[Metric]:
@@ -174,6 +180,7 @@ def _score(tally: _Tally, metrics: Sequence[Metric], settings: _Resampling) -> S
         n_max=max(tally.n[question] for question in kept),
         mean_tokens=sum(len(t.token_ids) for t in responses) / len(responses),
         left_out=tally.left_out,
+        unanswered=tally.cell.unanswered,
     )
 
 
@@ -217,6 +224,8 @@ def _write_notes(
             treatment = "left out" if undecided == "leave-out" else "counted as wrong"
             reason = next((f", for example: {t.error}" for t in unclear if t.error), ".")
             notes.append(f"{where}: {len(unclear)} responses are not decided and {treatment}{reason}")
+        if tally.cell.unanswered:
+            notes.append(f"{where}: {len(tally.cell.unanswered)} questions have no response and are left out.")
         if tally.left_out:
             notes.append(f"{where}: {len(tally.left_out)} questions with too few decided responses are left out.")
     for a, b in pairs:

@@ -74,7 +74,7 @@ def describe_intervals(evaluation: Evaluation) -> str:
     """Say in a line what the brackets are."""
     estimates = [estimate for score in evaluation.scores for estimate in score.estimates]
     methods = " or ".join(dict.fromkeys(estimate.method for estimate in estimates))
-    text = f"Percent; in brackets {estimates[0].level:.0%} intervals over questions ({methods})"
+    text = f"Percent; in brackets {100 * estimates[0].level:g} % intervals over questions ({methods})"
     if evaluation.comparisons:
         text += "; p: paired permutation test over questions, Holm: for all rows of the table"
     return f"{text}."

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from matplotlib.ticker import PercentFormatter
 
 from raml.errors import DataError
@@ -18,6 +19,8 @@ from raml.records import Estimate, Evaluation
 
 MAX_WIDTH = 11.0
 """Inches of a row of panels."""
+MAX_LABEL = 60
+"""Characters of a model's label; of a longer one the end is shown."""
 HATCHES = ("", "//", "..", "\\\\", "xx", "--", "oo")
 
 
@@ -50,15 +53,9 @@ def plot_evaluation(evaluation: Evaluation, *, metrics: Sequence[str] | None = N
         for axis in axes[len(panels) :]:
             axis.set_visible(False)
         level = evaluation.scores[0].estimates[0].level
-        figure.supylabel(f"mean over questions, {level:.0%} interval", fontsize=8)
+        figure.supylabel(f"mean over questions, {100 * level:g} % interval", fontsize=8)
         if len(models) > 1:
-            handles, labels = axes[0].get_legend_handles_labels()
-            fitting = max(1, int(12 * figure.get_figwidth()) // (max(map(len, labels)) + 6))
-            legend = figure.legend(
-                handles, labels, loc="outside upper left", ncols=min(4, fitting), frameon=False, fontsize=8
-            )
-            for text in legend.get_texts():
-                text.set_parse_math(False)
+            _add_legend(figure, models)
     return figure
 
 
@@ -74,6 +71,18 @@ def _find_panels(evaluation: Evaluation, metrics: Sequence[str] | None) -> dict[
         there = ", ".join(dict.fromkeys(e.name for score in evaluation.scores for e in score.estimates))
         raise DataError(f"There is nothing to plot: no metric {', '.join(metrics or ())}; there are {there}.")
     return panels
+
+
+def _add_legend(figure: Figure, models: Sequence[str]) -> None:
+    handles = [
+        Patch(facecolor=COLORS[i % len(COLORS)], hatch=HATCHES[i % len(HATCHES)], edgecolor="white")
+        for i in range(len(models))
+    ]
+    labels = [model if len(model) <= MAX_LABEL else f"…{model[1 - MAX_LABEL :]}" for model in models]
+    fitting = max(1, int(12 * figure.get_figwidth()) // (max(map(len, labels)) + 6))
+    legend = figure.legend(handles, labels, loc="outside upper left", ncols=min(4, fitting), frameon=False, fontsize=8)
+    for text in legend.get_texts():
+        text.set_parse_math(False)
 
 
 def _draw_bars(
@@ -93,7 +102,6 @@ def _draw_bars(
             hatch=HATCHES[i % len(HATCHES)],
             edgecolor="white",
             linewidth=0.4,
-            label=model,
         )
         axis.errorbar(x, values, yerr=errors, fmt="none", ecolor="#222222", elinewidth=0.9, capsize=2)
     axis.set_xticks(range(len(benchmarks)), benchmarks, rotation=20 if len(benchmarks) > 2 else 0, fontsize=8)

@@ -46,6 +46,8 @@ class Score:
     """Mean length of a response, in tokens."""
     left_out: tuple[str, ...]
     """Ids of questions that have too few decided responses for a metric."""
+    unanswered: tuple[str, ...]
+    """Ids of questions without any response, in runs where the model answered others of the benchmark."""
 
 
 @dataclass(frozen=True)

@@ -197,5 +197,5 @@ def _check_even(counts: Counts) -> None:
     for seed, question in np.argwhere(table != usual):
         raise DataError(
             f"{_name_question(counts, question)} has {table[seed, question]} responses where most have {usual}. Sample "
-            "the missing ones or leave the question out; the metrics at k, not Avg@n, also take Counts(uneven=True)."
+            "the missing ones, or allow that (--uneven, Counts(uneven=True)); then only the metrics at k can be had."
         )

@@ -65,7 +65,7 @@ class Run:
         """Write questions.jsonl as a whole; the folder is made if need be.
 
         Raises:
-            RunError: a question that has trajectories is missing or has another prompt or answer than before.
+            RunError: a question that has trajectories is missing or has another prompt, answer or tests than before.
         """
         self.read_manifest()
         if self.trajectories_path.is_file():
@@ -75,7 +75,9 @@ class Run:
                 raise RunError(f"{self.path} holds trajectories of other questions. Choose another folder.")
             for old in self.read_questions() if self.questions_path.is_file() else ():
                 kept = new.get(old.id)
-                if old.id in answered and (kept is None or (kept.prompt, kept.answer) != (old.prompt, old.answer)):
+                if old.id in answered and (
+                    kept is None or (kept.prompt, kept.gold_key()) != (old.prompt, old.gold_key())
+                ):
                     raise RunError(
                         f"{self.path} holds trajectories of question {old.id!r}, which is "
                         f"{'missing' if kept is None else 'another one'} here. Choose another folder."

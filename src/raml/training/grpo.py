@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from raml.answers import Reward, grade_response, reward_answer
+from raml.answers import NEEDS_CODE, Reward, grade_response, reward_answer
 from raml.errors import DataError, ModelError, NumericsError
 from raml.models import LoadedModel
 from raml.prompts import THINK_OPEN, build_prompt, decode_text, has_thinking_switch, render_prompt, write_message
@@ -97,12 +97,18 @@ def collect_questions(loaded: LoadedModel, settings: GrpoSettings) -> tuple[list
     """Read the questions and leave out those with a longer prompt than allowed.
 
     Raises:
-        DataError: a source is neither a run folder nor a question file, or nothing is left.
+        DataError: a source is neither a run folder nor a question file, a question is checked by running what the model
+            writes, or nothing is left.
         ModelError: a no-thinking prompt was asked for that only a delimiter sentence could make.
     """
     if settings.prompt.mode == "nothink" and not has_thinking_switch(loaded.tokenizer):
         raise ModelError(f"The chat template of {settings.model} has no no-thinking mode to train rollouts in.")
     found = read_questions(settings.questions)
+    if unfit := next((question for question in found if question.kind in NEEDS_CODE), None):
+        raise DataError(
+            f"Question {unfit.id} is checked by running what the model writes, which GRPO's reward does not do. Give "
+            "questions that are checked by comparing answers."
+        )
     lens = {q.id: len(build_prompt(loaded.tokenizer, q, settings.prompt)) for q in found}
     kept = [question for question in found if lens[question.id] <= settings.max_prompt_length]
     if not kept:

@@ -46,7 +46,7 @@ def merge_questions(sources: Iterable[tuple[str, Sequence[Question]]]) -> list[Q
     for source, questions in sources:
         for question in questions:
             first = found.setdefault(question.id, question)
-            if (first.prompt, first.answer) != (question.prompt, question.answer):
+            if (first.prompt, first.gold_key()) != (question.prompt, question.gold_key()):
                 raise DataError(
                     f"Question id {question.id!r} of {source} belongs to another question of an earlier source. "
                     "Give the questions ids that differ, or leave them out of the file."
