@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import matplotlib.colors
 import numpy as np
 import pytest
@@ -82,3 +84,10 @@ def test_nothing_traced_and_a_bad_alpha_are_refused(run):
         plot_traces(questions, trajectories, [])
     with pytest.raises(DataError, match="alpha is 0"):
         plot_traces(questions, trajectories, traces, alpha=0)
+
+
+def test_a_question_that_must_not_be_shown_is_named_by_its_id(run):
+    questions, trajectories, traces = run
+    withheld = [replace(question, redacted=True) for question in questions]
+    titles = [axis.get_title(loc="left") for axis in plot_traces(withheld, trajectories, traces).axes]
+    assert titles[0].startswith("Question a: text withheld")
