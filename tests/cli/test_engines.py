@@ -223,6 +223,7 @@ def test_an_interrupt_keeps_what_came_and_ends_at_once(served, run):
         (("--engine", "http://127.0.0.1:9/v1", "--batch-size", "3"), "--batch-size is not for servers"),
         (("--engine", "http://127.0.0.1:9/v1", "--concurrency", "0"), "--concurrency is 0"),
         (("--engine", "http://127.0.0.1:9/v1", "--request-timeout-s", "0"), "--request-timeout-s is 0"),
+        (("--engine", f"http://{'a' * 64}.com/v1"), ".com/v1' is no address of a server"),
         (("--engine", "http://127.0.0.1:9/v1", "--tries", "1"), "http://127.0.0.1:9/v1: no connection in 1 try"),
     ],
 )

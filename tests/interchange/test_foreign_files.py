@@ -1,16 +1,24 @@
 """Files as the other tools write them: columns, keys and shapes are theirs."""
 
+import contextlib
+import io
 import json
+import re
 import subprocess
 import sys
+import zipfile
 from dataclasses import replace
+from datetime import date, datetime
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from raml.errors import DataError, MissingExtra
-from raml.interchange import Columns, index_questions, stream_foreign
+from raml.interchange import Columns, index_questions, log_size, stream_foreign
 from raml.questions import read_rows
 from raml.questions.files import BATCH
 from raml.records import Question
@@ -276,6 +284,23 @@ def test_cells_of_another_shape(read, change, fragment):
     assert "line 2" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("format", "row"),
+    [
+        ("trl", {"prompt": [USER], "completion": [SEVEN], "answer": "7"}),
+        ("rollouts", OPENR1),
+        ("openai-chat", {"messages": [USER, SEVEN], "answer": "7"}),
+    ],
+)
+def test_spare_columns_of_other_types_are_kept_as_text_and_bytes_are_counted(read, format, row):
+    at = datetime(2025, 1, 31, 12, 30)
+    (found,) = read(format, [{**row, "at": at, "day": date(2025, 1, 31), "picture": b"\x89PNG"}], name="rows.parquet")
+    assert found.question.meta["at"] == "2025-01-31T12:30:00"
+    assert found.question.meta["day"] == "2025-01-31"
+    assert "picture" not in found.question.meta
+    assert found.notes == ("has bytes, which are left out of the question's meta",)
+
+
 def test_a_missing_column_is_named_with_those_that_are_there(read):
     with pytest.raises(DataError, match="line 1 has no column 'completion'\\. Its columns: prompt, text"):
         read("trl", [{"prompt": "x", "text": "y"}])
@@ -358,6 +383,63 @@ def test_logs_that_inspect_wrote(logs, context, kind):
     assert found[0].responses[0].finish == "stop"
     named = replace(context, columns=Columns(label_column="match"))
     assert [r.label for row in stream_foreign("inspect", path, named) for r in row.responses] == [0.0, 1.0]
+
+
+LOG = {"version": 2, "status": "success"}
+
+
+@pytest.mark.parametrize(
+    ("content", "fragment"),
+    [
+        ("[" * 100_000, "nests lists and objects more than 200 deep"),
+        ('{"version": 2, "samples": ' + '[{"a":' * 50_000, "nests lists and objects more than 200 deep"),
+        (json.dumps(LOG), "can't be read as a log of inspect"),
+        (json.dumps({**LOG, "eval": None}), "can't be read as a log of inspect"),
+        (json.dumps({**LOG, "status": "?", "eval": {}}), "can't be read as a log of inspect: AssertionError"),
+        ("[]", "can't be read as a log of inspect"),
+    ],
+)
+def test_a_json_file_that_is_no_log_is_refused_without_filling_the_memory(tmp_path, context, content, fragment):
+    path = tmp_path / "a.json"
+    path.write_text(content)
+    with pytest.raises(DataError, match=fragment):
+        list(stream_foreign("inspect", path, context))
+
+
+@pytest.mark.parametrize(
+    ("content", "fragment"),
+    [
+        (b" " * 50_000_000, "unpacks to 50,000,002 bytes"),
+        (b"[" * 3_000 + b"1", "nests lists and objects more than 200 deep"),
+    ],
+)
+def test_a_log_that_would_fill_the_memory_is_refused_before_it_is_unpacked(tmp_path, context, content, fragment):
+    path = tmp_path / "a.eval"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("header.json", "{}")
+        archive.writestr("samples/a_epoch_1.json", content)
+    with pytest.raises(DataError, match=fragment):
+        list(stream_foreign("inspect", path, context))
+
+
+def test_a_log_may_not_unpack_to_more_than_a_bound_in_all(logs, context, monkeypatch):
+    (path,) = (logs / "eval").glob("*.eval")
+    monkeypatch.setattr("raml.interchange.log_size.MAX_BYTES", 100)
+    with pytest.raises(DataError, match="a log may take 100, and each of its members"):
+        list(stream_foreign("inspect", path, context))
+
+
+@given(content=st.lists(st.sampled_from(list('"\\[]{}a'))).map("".join), block=st.sampled_from([1, 2, 5, 100]))
+def test_nesting_is_counted_outside_of_texts_wherever_a_block_ends(content, block):
+    deepest = depth = 0
+    for bracket in re.findall(r"[][{}]", re.sub(r'"(?:[^"\\]|\\.)*(?:"|\\?$)', "", content, flags=re.DOTALL)):
+        depth += 1 if bracket in "[{" else -1
+        deepest = max(deepest, depth)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(log_size, "BLOCK", block)
+        patch.setattr(log_size, "MAX_DEPTH", 1)
+        with pytest.raises(DataError) if deepest > 1 else contextlib.nullcontext():
+            log_size._check_depth(io.BytesIO(content.encode()), Path("a.json"))
 
 
 def test_a_multiple_choice_log_asks_what_the_model_was_shown(logs, context):

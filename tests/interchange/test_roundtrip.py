@@ -94,6 +94,31 @@ def test_any_record_comes_back_equal(format, drawn, context, make_response):
     assert all(row.notes == () for row in rows)
 
 
+@pytest.mark.parametrize("suffix", [".eval", ".json"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "tc://x",
+        "attachment://x",
+        "<think>\ntc://x\n</think>\n\nattachment://x",
+        "data:image/png;base64," + "iVBORw0KGgo" * 20,
+        "<think>\ndata:image/png;base64,iVBORw0KGgo\n</think>\n\ndata:image/png;base64,iVBORw0KGgo",
+        "iVBORw0KGgo" * 1000,
+    ],
+)
+def test_texts_that_inspect_takes_for_attachments_come_back_as_they_were(
+    text, suffix, context, make_response, make_trajectory, question, tmp_path
+):
+    asked = replace(question, prompt=text)
+    made = make_trajectory(question_id=question.id, token_ids=(7,), token_ends=(len(text),), reasoning_len=0)
+    trajectory = replace(made, text=text)
+    write_inspect(tmp_path / f"log{suffix}", [make_response(asked, trajectory)])
+    (row,) = stream_foreign("inspect", tmp_path / f"log{suffix}", context)
+    assert (row.question, row.notes) == (asked, ())
+    assert row.responses[0].text == text
+    assert row.responses[0].record == trajectory
+
+
 @given(reasoning=TEXT, answer=TEXT)
 def test_thinking_is_parted_only_where_it_comes_together_again(reasoning, answer):
     text = join_thinking(reasoning, answer)

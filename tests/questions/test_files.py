@@ -1,3 +1,8 @@
+import csv
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -50,6 +55,11 @@ GOOD = '{"prompt": "a", "answer": "1"}\n'
         (GOOD + GOOD, "q.jsonl", r"line 2: question id .* was used at .*line 1"),
         (b'{"prompt": "\xff", "answer": "1"}\n', "q.jsonl", "not UTF-8"),
         ("[" * 100_000, "q.jsonl", "line 1 is no JSON object"),
+        (
+            '{"prompt": "a", "answer": "1", "x": ' + "[" * 900 + "]" * 900 + "}",
+            "q.jsonl",
+            "line 1: a field nests lists",
+        ),
         ("prompt,answer\na\n", "q.csv", "line 2 has not as many fields"),
         ("prompt,answer\na,b,c\n", "q.csv", "line 2 has not as many fields"),
         ('prompt,answer\n"a,b\n', "q.csv", "malformed"),
@@ -61,6 +71,48 @@ GOOD = '{"prompt": "a", "answer": "1"}\n'
 def test_a_bad_file_gives_one_message_with_its_place(tmp_path, content, name, message):
     with pytest.raises(DataError, match=message):
         read_question_file(write(tmp_path, content, name))
+
+
+def test_a_field_of_csv_may_be_a_whole_chain_of_thought(tmp_path, monkeypatch):
+    monkeypatch.setattr(csv, "field_size_limit", csv.field_size_limit)
+    csv.field_size_limit(131_072)  # what Python begins with
+    (question,) = read_question_file(write(tmp_path, f"prompt,answer,thought\na,1,{'x' * 300_000}\n", "q.csv"))
+    assert len(question.meta["thought"]) == 300_000
+
+
+def test_spare_columns_of_other_types_are_kept_as_text_and_bytes_are_counted(tmp_path):
+    at = datetime(2025, 1, 31, 12, 30, tzinfo=UTC)
+    spare = {
+        "nanoseconds": pa.array([1_738_326_600_000_000_001], pa.timestamp("ns", "UTC")),
+        "seconds": pa.array([at], pa.timestamp("s", "UTC")),
+        "day": pa.array([date(2025, 1, 31)]),
+        "hour": pa.array([time(12, 30)]),
+        "took": pa.array([timedelta(seconds=90)]),
+        "price": pa.array([Decimal("1.50")]),
+        "picture": pa.array([b"\x89PNG"]),
+        "nested": pa.array([{"day": date(2025, 1, 31), "bytes": b"x", "list": [b"x", b"y"], "level": 5}]),
+    }
+    pq.write_table(pa.table({"prompt": ["a"], "answer": ["1"], **spare}), tmp_path / "q.parquet")
+    (question,) = read_question_file(tmp_path / "q.parquet")
+    assert question.meta == {
+        "nanoseconds": "2025-01-31T12:30:00.000000001+00:00",
+        "seconds": "2025-01-31T12:30:00+00:00",
+        "day": "2025-01-31",
+        "hour": "12:30:00",
+        "took": "0:01:30",
+        "price": "1.50",
+        "nested": {"day": "2025-01-31", "list": [], "level": 5},
+        "bytes_left_out": 4,
+    }
+    assert msgspec.json.decode(msgspec.json.encode(question.meta)) == question.meta
+
+
+def test_a_time_beyond_the_calendar_is_named_by_its_place(tmp_path):
+    times = pa.array([0] * 70 + [10**14], pa.timestamp("s"))
+    prompts = [f"{i} + 1?" for i in range(71)]
+    pq.write_table(pa.table({"prompt": prompts, "answer": ["1"] * 71, "at": times}), tmp_path / "q.parquet")
+    with pytest.raises(DataError, match=r"q\.parquet rows 65 to 71: a value can't be read"):
+        read_question_file(tmp_path / "q.parquet")
 
 
 def test_a_missing_file_is_named(tmp_path):

@@ -125,6 +125,7 @@ def test_an_empty_window_is_an_error(tmp_path):
         ({"contest_date": "soon"}, "contest_date 'soon' is no date"),
         ({"metadata": "[]"}, "column 'metadata' is no JSON dict"),
         ({"public_test_cases": "{"}, "column 'public_test_cases' is no JSON list"),
+        ({"public_test_cases": "[" * 100_000}, "column 'public_test_cases' is no JSON list"),
         ({"public_test_cases": '[{"input": "1"}]'}, "a test has no output as text"),
         ({"public_test_cases": '["1"]'}, "a test has no input as text"),
         ({"private_test_cases": 3}, "Private tests '3'"),

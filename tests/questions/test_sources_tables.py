@@ -82,8 +82,9 @@ def test_aime_keeps_the_problem_alone_and_an_answer_without_leading_zeros(tmp_pa
         assert (second.prompt, second.answer) == ("What is $6 \\cdot 6$?", "36")
         assert first.instruction is None
     assert first.meta == {"id": "0"}
-    (odd,) = load("aime25", write(tmp_path / "odd.jsonl", [{"problem": "An angle?", "answer": "336^\\circ"}])).questions
-    assert odd.answer == "336^\\circ"
+    for given, kept in (("336^\\circ", "336^\\circ"), ("000", "0"), ("0" + "7" * 5000, "7" * 5000)):
+        (odd,) = load("aime25", write(tmp_path / "odd.jsonl", [{"problem": "An angle?", "answer": given}])).questions
+        assert odd.answer == kept
 
 
 def test_math_has_its_subject_as_domain_and_its_level_among_the_notes(tmp_path):

@@ -6,16 +6,18 @@ import shutil
 import sys
 import threading
 import time
+import traceback
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from raml.errors import DataError, MissingExtra, ModelError
+from raml.interchange.record import decode_record, encode_record
 from raml.models import find_source, load_tokenizer
 from raml.prompts import encode_text
-from raml.records import PromptSettings, SamplingSettings
-from raml.sampling import ServerOptions, connect_server, plan_samples, stream_from_server
+from raml.records import PromptSettings, SamplingSettings, hash_key
+from raml.sampling import VLLM, ServerOptions, connect_server, plan_samples, stream_from_server
 from raml.sampling.dialect import Dialect, read_reply, write_request
 from raml.tiny import make_questions
 
@@ -35,7 +37,10 @@ def questions():
 
 
 class FakeServer:
-    """Answers as vLLM does, unless `misbehave` gives another answer: status, headers and body, or None to hang up."""
+    """Answers as vLLM does, unless `misbehave` gives another answer.
+
+    That is status, headers and body; None to hang up; or a function that gets the handler and writes by itself.
+    """
 
     def __init__(self, loaded):
         self.ids = [*encode_text(loaded.tokenizer, TEXT), loaded.stop_ids[0]]
@@ -99,7 +104,7 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         with contextlib.suppress(OSError):  # the client has gone
-            self.send(*answer)
+            answer(self) if callable(answer) else self.send(*answer)
 
     def send(self, status, headers, text):
         content = text.encode()
@@ -155,6 +160,36 @@ def test_a_tokenizer_alone_is_the_same_model_as_the_loaded_one(served, tiny, tmp
     (folder / "config.json").unlink()
     with pytest.raises(ModelError, match=r"no config\.json"):
         load_tokenizer(str(folder))
+
+
+def test_a_servers_response_keeps_its_id_when_the_weights_come_to_this_machine(served, questions, tmp_path):
+    bare = shutil.copytree(find_source("tiny"), tmp_path / "tiny", ignore=shutil.ignore_patterns("*.safetensors"))
+    other = shutil.copytree(bare, tmp_path / "other")
+    config = json.loads((bare / "config.json").read_text())
+
+    def list_ids(folder, name="served"):
+        loaded = load_tokenizer(str(folder))
+        units = plan_samples(loaded, questions, 1, prompt=PROMPT, settings=SETTINGS, engine=("server", name))
+        return loaded.identity.weights_sha256, {unit.id for unit in units}
+
+    no_weights, before = list_ids(bare)
+    assert not before & list_ids(bare, "another")[1]
+    assert not before & list_ids(other)[1]
+    shutil.copytree(find_source("tiny"), bare, dirs_exist_ok=True)
+    weights, after = list_ids(bare)
+    assert (no_weights, weights) == (None, served.identity.weights_sha256)
+    assert after == before
+    (bare / "config.json").write_text(json.dumps(config | {"rms_norm_eps": 0.5}))
+    assert not before & list_ids(bare)[1]
+
+
+@pytest.mark.parametrize("engine", [(), VLLM])
+def test_the_id_of_a_response_made_here_hashes_the_weights(served, questions, engine):
+    (unit,) = plan_samples(served, questions[:1], 1, prompt=PROMPT, settings=SETTINGS, engine=engine)
+    identity, question = served.identity, questions[0]
+    key = hash_key(identity.weights_sha256, identity.config_sha256, identity.dtype)
+    parts = (unit.prompt, SETTINGS, unit.prompt_ids, served.stop_ids, question.id, question.gold_key(), 0)
+    assert unit.id == hash_key("sample", *engine, key, *parts)
 
 
 def test_the_prompt_goes_as_ids_and_every_setting_is_stated(fake, served, questions):
@@ -222,6 +257,51 @@ def test_log_probabilities_that_may_be_those_after_filtering_are_not_kept(fake, 
     assert ask(fake, served, questions[:1])[0][0].logprobs is None
     plain = replace(SETTINGS, temperature=1.0, top_p=1.0, top_k=0)
     assert ask(fake, served, questions[:1], settings=plain)[0][0].logprobs is not None
+
+
+def answer_of(fake, **choice):
+    return lambda body, _: (200, {}, fake.answer(body, **choice) if body["max_tokens"] > 1 else fake.answer(body))
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [(1e-3, 0.0), (1e-9, 0.0), (0.0, 0.0), (-9999.0, -9999.0), (2e-3, None), (1.0, None), (None, None)],
+)
+def test_log_probabilities_that_no_probability_has_are_not_kept(fake, served, questions, given, kept):
+    n = len(fake.ids) - 1
+    fake.misbehave = answer_of(fake, logprobs={"token_logprobs": [given] + [-0.5] * n})
+    (made,), _ = ask(fake, served, questions[:1])
+    assert made.logprobs == (None if kept is None else (kept, *[-0.5] * (n - 1)))
+    if kept is not None:
+        assert decode_record(encode_record(questions[0], made), "here")[1] == made
+
+
+@pytest.mark.parametrize(("n", "fits"), [(49, True), (50, True), (51, False), (300, False)])
+def test_more_token_ids_than_asked_for_are_no_response(fake, served, questions, n, fits):
+    fake.misbehave = answer_of(fake, token_ids=[fake.ids[0]] * n, finish_reason="length")
+    made, faults = ask(fake, served, questions[:1])
+    assert [len(t.token_ids) for t in made] == [n] * fits
+    assert [reason for _, reason in faults] == [f"its answer has {n} tokens, where 50 were asked for"] * (not fits)
+
+
+@pytest.mark.parametrize(("n", "fits"), [(50, True), (72, True), (73, False), (4000, False)])
+def test_a_text_may_be_a_little_longer_here_because_it_is_split_anew(fake, served, questions, n, fits):
+    """50 tokens, an eighth of that and 16 more are 72."""
+    assert len(encode_text(served.tokenizer, "7" * n)) == n
+    fake.misbehave = answer_of(fake, token_ids=None, text="7" * n, finish_reason="length")
+    made, faults = ask(fake, served, questions[:1])
+    assert [len(t.token_ids) for t in made] == [n] * fits
+    assert [reason for _, reason in faults] == [f"its answer has {n:,} tokens, where 50 were asked for"] * (not fits)
+
+
+def test_a_text_that_the_models_context_does_not_hold_is_no_response(fake, served, questions):
+    room = served.context_len - len(
+        plan_samples(served, questions[:1], 1, prompt=PROMPT, settings=SETTINGS)[0].prompt_ids
+    )
+    for n, n_faults in ((room, 0), (room + 1, 1)):
+        fake.misbehave = answer_of(fake, token_ids=None, text="7" * n, finish_reason="length")
+        _, faults = ask(fake, served, questions[:1], settings=replace(SETTINGS, max_new_tokens=room))
+        assert len(faults) == n_faults
 
 
 def test_a_server_that_refuses_ids_gets_the_text_that_becomes_the_same_ids(fake, served, questions):
@@ -390,6 +470,29 @@ def test_a_slow_answer_is_given_up_and_the_others_are_not(fake, served, question
     assert "no answer within 0.5 s in 1 try" in reason
 
 
+def drip(handler):
+    """Answer with a blank now and then, so that no single read takes long."""
+    handler.send_response(200)
+    handler.send_header("Content-Length", "400")
+    handler.end_headers()
+    for _ in range(400):
+        handler.wfile.write(b" ")
+        handler.wfile.flush()
+        time.sleep(0.05)
+
+
+def test_a_server_that_drips_has_no_more_time_than_another(fake, served, questions):
+    only_for(fake, questions[1], served, lambda body: drip)
+    started = time.monotonic()
+    made, ((_, reason),) = ask(fake, served, questions, n_tries=2, request_timeout_s=0.5)
+    assert len(made) == 3
+    assert "no answer within 0.5 s in 2 tries" in reason
+    fake.misbehave = lambda *_: drip
+    with pytest.raises(ModelError, match=r"no answer within 0.5 s in 1 try"):
+        connect(fake, served, questions, n_tries=1, request_timeout_s=0.5)
+    assert time.monotonic() - started < 6
+
+
 def test_a_server_that_fails_again_and_again_is_given_up(fake, served, questions):
     fake.misbehave = lambda body, _: (200, {}, fake.answer(body)) if body["max_tokens"] == 1 else (503, {}, "busy")
     with pytest.raises(
@@ -408,7 +511,30 @@ def test_a_wrong_key_is_an_error_that_does_not_repeat_it(fake, served, questions
     fake.misbehave = lambda *_: (401, {}, '{"error": {"message": "Incorrect API key: sk-secret-1"}}')
     with pytest.raises(ModelError, match=r"refuses the key .*Incorrect API key: \[key\].*RAML_API_KEY") as info:
         connect(fake, served, questions)
-    assert "secret" not in str(info.value)
+    assert "secret" not in "".join(traceback.format_exception(info.value))
+
+
+def test_a_key_comes_without_the_line_break_of_its_file(fake, served, questions, monkeypatch):
+    monkeypatch.setenv("RAML_API_KEY", " \n")
+    monkeypatch.setenv("OPENAI_API_KEY", " sk-secret-1\r\n")
+    assert ask(fake, served, questions[:1])[0]
+    assert {headers["authorization"] for headers in fake.headers} == {"Bearer sk-secret-1"}
+
+
+@pytest.mark.parametrize("key", ["sk-secret\n-1", "sk-secret-\u00e9", "sk-secret-\udcff", "sk-secret\x1b-1"])
+def test_a_key_that_no_request_can_hold_is_refused_and_not_shown(fake, served, questions, monkeypatch, key):
+    monkeypatch.setenv("RAML_API_KEY", key)
+    with pytest.raises(DataError, match="The key in RAML_API_KEY has a character") as info:
+        connect(fake, served, questions)
+    assert "secret" not in "".join(traceback.format_exception(info.value))
+    assert fake.headers == []
+
+
+def test_a_key_with_blanks_in_it_is_taken_out_of_what_the_server_says(fake, served, questions, monkeypatch):
+    monkeypatch.setenv("RAML_API_KEY", "sk-my  secret")
+    fake.misbehave = lambda *_: (401, {}, '{"error": {"message": "No key:\\nsk-my  secret"}}')
+    with pytest.raises(ModelError, match=r"No key: \[key\]"):
+        connect(fake, served, questions)
 
 
 def test_the_served_name_is_found_or_asked_for(fake, served, questions):
@@ -433,6 +559,10 @@ def test_the_served_name_is_found_or_asked_for(fake, served, questions):
         ("ftp://localhost", "no address of a server"),
         ("http://", "no address of a server"),
         ("http://localhost:pass/v1", "no address of a server"),
+        (f"http://{'a' * 64}.com/v1", "no address of a server"),
+        ("http://a..b/v1", "no address of a server"),
+        ("http://\u2603.com/v1", "no address of a server"),
+        ("http://localhost/v1\n", "no address of a server"),
     ],
 )
 def test_an_address_that_is_none_or_holds_a_secret_is_refused(served, questions, url, message):

@@ -14,9 +14,11 @@ from raml.interchange.chat import split_wording, write_response
 from raml.interchange.record import decode_record
 from raml.interchange.rows import ForeignResponse, ForeignRow, ReadContext
 from raml.questions import make_question
+from raml.questions.files import keep_plain
 from raml.records import Kind, Question, hash_key
 
 CHANGED = "changed since raml wrote it, so its text was read and not the record"
+BYTES = "has bytes, which are left out of the question's meta"
 SYSTEM = "has a system message, which is kept in the question's meta and not in the prompt"
 
 
@@ -58,8 +60,11 @@ def build_row(
     """
     decoded = [None if record is None else decode_record(record, place) for record in records]
     own = [found for found in decoded if found is not None and _asks_the_same(found[0], asked)]
-    notes = [SYSTEM] if asked.system else []
+    meta, n_dropped = keep_plain(asked.meta or {}, place)
+    asked = replace(asked, meta=meta)
     question = own[0][0] if own else find_question(place, context, asked)
+    notes = [SYSTEM] if asked.system else []
+    notes += [BYTES] * (n_dropped > 0 and not own)
     instruction = _cut_question(asked.message, question.prompt)
     made, n_kept = [], sum(trajectory is None for _, trajectory in own)
     for i, response in enumerate(responses):
@@ -143,7 +148,7 @@ def _cut_question(message: str, prompt: str) -> str | None:
 
 
 def _check_meta(meta: dict[str, Any], place: str) -> dict[str, Any]:
-    """Refuse what can't be written to a question file.
+    """Refuse what can't be written to a question file, such as a text with half a character.
 
     Raises:
         DataError: it is there.

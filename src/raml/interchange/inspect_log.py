@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from raml.errors import DataError, MissingExtra
 from raml.interchange.build import Asked, build_row
 from raml.interchange.chat import read_conversation, split_thinking, write_response
+from raml.interchange.log_size import check_log_size
 from raml.interchange.record import encode_record
 from raml.interchange.rows import (
     RECORD,
@@ -35,7 +36,14 @@ if TYPE_CHECKING:
 SCORER = "raml"
 """Name of our verdict among a sample's scores."""
 UNANSWERED = "ended with an error and has no response"
+UNREADABLE = (
+    *(OSError, ValueError, LookupError, RuntimeError, EOFError, AssertionError, AttributeError, TypeError),
+    *(zipfile.BadZipFile, zlib.error),
+)
+"""What inspect's readers raise for files that are none of its logs."""
 LETTERS = {True: "C", False: "I"}
+ATTACHED = ("attachment://", "tc://")
+"""How a text begins that stands for an attachment, now and in old logs."""
 
 
 def stream_samples(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -52,19 +60,19 @@ def stream_samples(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     if not path.is_file():
         raise DataError(f"There is no file {path}.")
     try:
+        check_log_size(path)
         sample_ids = read_eval_log(path, header_only=True).eval.dataset.sample_ids
         if path.suffix.lower() == ".eval" and sample_ids:
-            samples = read_eval_log_samples(
-                path, all_samples_required=False, resolve_attachments=True, exclude_fields={"events", "store"}
-            )
+            samples = read_eval_log_samples(path, all_samples_required=False, exclude_fields={"events", "store"})
         else:  # a .json log is one text, which has to be read whole
             rank = {sample_id: i for i, sample_id in enumerate(sample_ids or [])}
-            samples = read_eval_log(path, resolve_attachments=True).samples or []
+            samples = read_eval_log(path).samples or []
             samples = sorted(samples, key=lambda sample: (rank.get(sample.id, len(rank)), sample.epoch))
         for sample in samples:
             yield f"{path} sample {sample.id} epoch {sample.epoch}", _open_sample(sample)
-    except (OSError, ValueError, KeyError, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(f"{path} can't be read as a log of inspect: {str(error)[:200]}") from error
+    except UNREADABLE as error:
+        reason = str(error)[:200] or type(error).__name__
+        raise DataError(f"{path} can't be read as a log of inspect: {reason}") from error
 
 
 def read_inspect(row: Mapping[str, Any], place: str, context: ReadContext) -> list[ForeignRow]:
@@ -128,6 +136,21 @@ def write_inspect(path: Path, responses: Sequence[ExportedResponse], *, records:
         write_atomically(path, written.read_bytes())
 
 
+def _resolve(value: Any, attachments: Mapping[str, str]) -> Any:  # noqa: ANN401 - any JSON
+    """Put attachments back, at any depth. A text that only looks like a reference to one stays as it is.
+
+    inspect's own way to do so changes the beginning of such texts.
+    """
+    if isinstance(value, str):
+        name = next((value.removeprefix(start) for start in ATTACHED if value.startswith(start)), None)
+        return value if name is None else attachments.get(name, value)
+    if isinstance(value, list):
+        return [_resolve(item, attachments) for item in value]
+    if isinstance(value, dict):
+        return {key: _resolve(item, attachments) for key, item in value.items()}
+    return value
+
+
 def _open_sample(sample: EvalSample) -> dict[str, Any]:
     """Take out of a sample what is read."""
     messages = list(sample.messages)
@@ -139,7 +162,7 @@ def _open_sample(sample: EvalSample) -> dict[str, Any]:
         plain.insert(0, {"role": "user", "content": sample.input})
     return {
         "id": sample.id,
-        "messages": plain,
+        "messages": _resolve(plain, sample.attachments),
         "target": sample.target,
         "choices": sample.choices,
         "scores": {name: score.value for name, score in (sample.scores or {}).items()},

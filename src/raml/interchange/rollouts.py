@@ -58,7 +58,7 @@ def read_rollouts(row: Mapping[str, Any], place: str, context: ReadContext) -> l
     ]
     used = {asks, name, RECORD, columns.label_column, columns.answer_column, *ANSWER_COLUMNS}
     rest = {key: value for key, value in row.items() if key not in used}
-    meta = {key: value for key, value in rest.items() if isinstance(value, str | int | float | bool)}
+    meta = {key: value for key, value in rest.items() if not isinstance(value, list | dict | None)}
     asked = Asked(message, find_answer(row, columns, place), is_bare=True, meta=meta)
     return [build_row(place, context, asked, responses, records)]
 

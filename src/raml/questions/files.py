@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 from collections.abc import Iterator, Mapping
+from datetime import date, time
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +20,19 @@ PROMPT_FIELDS = ("prompt", "question", "problem")
 """Field names under which data sets keep the question's text."""
 FILE_KINDS: tuple[str, ...] = (".jsonl", ".csv", ".parquet", ".json")
 """Names of files with rows end so."""
+DROPPED = "bytes_left_out"
+"""Name in a question's meta of the number of values that are bytes and were left out, if there were any."""
 BATCH = 64
 """Rows of a parquet file that are in memory together."""
+FIELD_CHARACTERS = 2**31 - 1
+"""Most characters of a CSV field: what every platform allows, since a field may be a whole chain of thought."""
 
 
 def read_question_file(path: Path) -> list[Question]:
     """Read questions from a .jsonl, .csv, .parquet or .json file.
 
     Each row needs `prompt` (or `question`, `problem`) and `answer`; `id` and `domain` are optional, and further
-    fields go to `meta`. Without an id the question gets a hash of prompt and answer.
+    fields go to `meta`, as `keep_plain` leaves them. Without an id the question gets a hash of prompt and answer.
 
     Raises:
         DataError: the file is missing, empty, malformed, or repeats an id; the message has the line (or row) number.
@@ -61,14 +66,51 @@ def make_question(row: Mapping[str, Any], *, source: str, place: str) -> Questio
     if not isinstance(given, str | int | None) or isinstance(given, bool):
         raise DataError(f"{place}: field 'id' is neither text nor a whole number.")
     domain = fields.pop("domain", None)
+    meta, n_dropped = keep_plain(fields, place)
+    if n_dropped:
+        meta[DROPPED] = n_dropped
     return Question(
         id=hash_key(prompt, answer) if given in (None, "") else str(given),
         prompt=prompt,
         answer=answer,
         domain=None if domain in (None, "") else str(domain),
         source=source,
-        meta=fields,
+        meta=meta,
     )
+
+
+def keep_plain(fields: Mapping[str, Any], place: str) -> tuple[dict[str, Any], int]:
+    """Turn fields into what a record can hold, at any depth.
+
+    Numbers, texts and truths stay; dates and times become text such as 2025-01-31, other things (decimal numbers,
+    durations) the text that they print as. Bytes, say of pictures, are left out.
+
+    Returns:
+        The fields, and the number of bytes values that were left out.
+
+    Raises:
+        DataError: a field nests too deep; the message begins with the place.
+    """
+    dropped: list[bytes] = []
+
+    def turn(value: object) -> object:
+        if value is None or isinstance(value, str | int | float):
+            return value
+        if isinstance(value, Mapping):
+            return {str(name): turn(item) for name, item in value.items() if keep(item)}
+        if isinstance(value, list | tuple):
+            return [turn(item) for item in value if keep(item)]
+        return value.isoformat() if isinstance(value, date | time) else str(value)
+
+    def keep(value: object) -> bool:
+        if isinstance(value, bytes):
+            dropped.append(value)
+        return not isinstance(value, bytes)
+
+    try:
+        return {name: turn(value) for name, value in fields.items() if keep(value)}, len(dropped)
+    except RecursionError as error:
+        raise DataError(f"{place}: a field nests lists and objects too deep to be kept.") from error
 
 
 def read_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -107,6 +149,7 @@ def _read_jsonl(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _read_csv(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    csv.field_size_limit(FIELD_CHARACTERS)  # of the whole process
     with path.open(encoding="utf-8-sig", newline="") as file:
         rows = csv.DictReader(file, strict=True)
         try:
@@ -123,7 +166,12 @@ def _read_parquet(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     try:
         with pq.ParquetFile(path) as file:
             for batch in file.iter_batches(batch_size=BATCH):
-                for row in batch.to_pylist():
+                try:
+                    rows = batch.to_pylist()
+                except (OverflowError, ValueError) as error:  # a time that Python has no value for
+                    place = f"{path} rows {number + 1} to {number + batch.num_rows}"
+                    raise DataError(f"{place}: a value can't be read: {error}") from error
+                for row in rows:
                     number += 1
                     yield f"{path} row {number}", row
     except pa.ArrowException as error:

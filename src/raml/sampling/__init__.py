@@ -1,6 +1,7 @@
 """Trajectories: drawn by transformers, vLLM or a server, each with a seed of its own, or imported; and graded."""
 
-from raml.sampling.connection import Server, ServerOptions, connect_server
+from raml.sampling.client import ServerOptions
+from raml.sampling.connection import Server, connect_server
 from raml.sampling.draw import ReproducibleDraw
 from raml.sampling.imported import make_imported
 from raml.sampling.oracle import ORACLE, ask_oracle

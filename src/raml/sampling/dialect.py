@@ -8,6 +8,7 @@ one of three ways, and each states every setting.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -32,7 +33,12 @@ from raml.sampling.plan import SampleUnit, derive_seed
 
 Api = Literal["completions", "chat"]
 CHARACTERS_PER_TOKEN = 128
-"""An answer with more characters for each token that was asked for is no answer to the question."""
+"""An answer with more characters for each token that was asked for is not even split."""
+RESPLIT_SHARE, RESPLIT_TOKENS = 1 / 8, 16
+"""How much longer a text may be here than was asked for: the tokenizer splits a text in its own way, which need not be
+how the model wrote it, and the marks around reasoning that the server took out are put back."""
+LOGPROB_ROUNDING = 1e-3
+"""A log-probability that is no further above 0 is 0, rounded in low precision; records take none above it."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +135,8 @@ def read_reply(content: bytes) -> Reply:
     choice = body.choices[0]
     finish = choice.finish_reason
     if finish != "stop" and finish != "length":
-        raise DataError(f"its answer ended for the reason {finish!r}, not with an end mark or at the length asked for")
+        why = f"for the reason {finish!r:.60}, not with an end mark or at the length asked for"
+        raise DataError(f"its answer ended {why}")
     if choice.message is not None:
         text = _join_reasoning(choice.message, finish)
     elif choice.text is not None:
@@ -151,25 +158,37 @@ def split_reply(
     """Find the response's token ids, without end mark, and their log-probabilities where the server gave both.
 
     Raises:
-        DataError: it is not what was asked for: it is far too long, or its ids are not the tokenizer's.
+        DataError: it is not what was asked for: it is longer, or its ids are not the tokenizer's.
     """
-    stops, ids = loaded.stop_ids, reply.token_ids
+    stops, ids, asked = loaded.stop_ids, reply.token_ids, settings.max_new_tokens
+    assert asked is not None, "settings come from resolve_sampling"
     if ids is not None:
         if not all(0 <= token < len(loaded.tokenizer) for token in ids):
             raise DataError(f"its token ids are not those of {loaded.identity.name}; give the model that it serves")
         length = next((i for i, token in enumerate(ids) if token in stops), len(ids))
+        _check_length(length, asked, asked, loaded, unit)
         sound = reply.logprobs is not None and len(reply.logprobs) == len(ids)
         return ids[:length], reply.logprobs[:length] if sound and reply.logprobs is not None else None
-    assert settings.max_new_tokens is not None, "settings come from resolve_sampling"
-    if len(reply.text) > CHARACTERS_PER_TOKEN * settings.max_new_tokens:
-        raise DataError(
-            f"its answer has {len(reply.text):,} characters, where {settings.max_new_tokens:,} tokens were asked for"
-        )
+    if len(reply.text) > CHARACTERS_PER_TOKEN * asked:
+        raise DataError(f"its answer has {len(reply.text):,} characters, where {asked:,} tokens were asked for")
     text = reply.text
     for mark in sorted((decode_text(loaded.tokenizer, [token]) for token in stops), key=len, reverse=True):
         text = text.removesuffix(mark)
     rendered = render_prompt(loaded.tokenizer, unit.question, unit.prompt)
-    return encode_text(loaded.tokenizer, continue_prompt(rendered, text)), None
+    found = encode_text(loaded.tokenizer, continue_prompt(rendered, text))
+    _check_length(len(found), asked, asked + int(asked * RESPLIT_SHARE) + RESPLIT_TOKENS, loaded, unit)
+    return found, None
+
+
+def _check_length(length: int, asked: int, limit: int, loaded: LoadedTokenizer, unit: SampleUnit) -> None:
+    """Refuse a response that is longer than the limit, or that the model's context doesn't hold after the prompt.
+
+    Raises:
+        DataError: it is.
+    """
+    room = limit if loaded.context_len is None else loaded.context_len - len(unit.prompt_ids)
+    if length > min(limit, room):
+        raise DataError(f"its answer has {length:,} tokens, where {asked:,} were asked for")
 
 
 class _Message(msgspec.Struct):
@@ -259,11 +278,11 @@ def _join_reasoning(message: _Message, finish: Finish) -> str:
 
 
 def _list_logprobs(logprobs: _Logprobs | None) -> tuple[float, ...] | None:
+    """List log-probabilities; None unless every token has one that can be true."""
     if logprobs is None:
         return None
     values = logprobs.token_logprobs
     if values is None and logprobs.content is not None:
         values = [token.logprob for token in logprobs.content]
-    if not values or any(value is None for value in values):
-        return None
-    return tuple(value for value in values if value is not None)
+    known = [value for value in values or () if value is not None and -math.inf < value <= LOGPROB_ROUNDING]
+    return tuple(min(value, 0.0) for value in known) if values and len(known) == len(values) else None

@@ -10,9 +10,19 @@ from raml.answers import Grade, grade_response
 from raml.errors import DataError, ModelError
 from raml.models import LoadedModel, LoadedTokenizer
 from raml.prompts import build_prompt, decode_tokens, find_reasoning_len, resolve_prompt
-from raml.records import Engine, Finish, PromptSettings, Question, SamplingSettings, Trajectory, hash_key
+from raml.records import (
+    Engine,
+    Finish,
+    ModelIdentity,
+    PromptSettings,
+    Question,
+    SamplingSettings,
+    Trajectory,
+    hash_key,
+)
 
 MAX_NEW_TOKENS = 2048
+SERVER: Engine = "server"
 
 
 @dataclass(frozen=True)
@@ -49,7 +59,8 @@ def plan_samples(
 
     The settings are those of `resolve_sampling`. The id hashes all that decides the response and its grade: settings,
     weights, the prompt's ids (question, instruction, chat template), end marks, gold answer and repeat index; and what
-    `engine` says about who draws the tokens, which is nothing for this package's own engine.
+    `engine` says about who draws the tokens, which is nothing for this package's own engine. Of a server's model,
+    nobody here can see the weights: its name, revision and configuration stand for them.
 
     Raises:
         DataError: n or a setting is out of range.
@@ -61,10 +72,17 @@ def plan_samples(
         own = resolve_prompt(question, prompt)
         ids = build_prompt(loaded.tokenizer, question, own)
         _check_length(loaded, question.id, ids, settings)
-        model = (*engine, loaded.identity.key())
+        model = (*engine, _key_model(loaded.identity, engine))
         parts = ("sample", *model, own, settings, ids, stops, question.id, question.gold_key())
         units += [SampleUnit(hash_key(*parts, repeat), question, repeat, own, ids) for repeat in range(n)]
     return units
+
+
+def _key_model(identity: ModelIdentity, engine: tuple[str, ...]) -> str:
+    """Hash whose response it is. A server's must stay the same when the weights come to this machine, to be traced."""
+    if engine[:1] == (SERVER,):
+        return hash_key(identity.name, identity.revision, identity.config_sha256, identity.dtype)
+    return identity.key()
 
 
 def derive_seed(settings: SamplingSettings, unit: SampleUnit) -> int:

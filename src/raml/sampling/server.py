@@ -9,15 +9,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import queue
-import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 
 from raml.errors import DataError, ModelError
 from raml.models import LoadedTokenizer
 from raml.records import SamplingSettings, Trajectory
-from raml.sampling.connection import Fault, Server, choose_method, explain_error, list_client_options, split_fields
+from raml.sampling.client import Fault, choose_method, explain_error, open_client, open_loop, split_fields
+from raml.sampling.connection import Server
 from raml.sampling.dialect import Reply, read_reply, split_reply, write_request
-from raml.sampling.plan import SampleUnit, make_trajectory
+from raml.sampling.plan import SERVER, SampleUnit, make_trajectory
 
 FAILURES_IN_A_ROW = 3
 """After so many responses that failed for good without one that came, the server is given up."""
@@ -85,7 +85,7 @@ def _read_response(
         unit,
         token_ids,
         settings=settings,
-        engine="server",
+        engine=SERVER,
         finish=reply.finish,
         logprobs=logprobs if server.keeps_logprobs else None,
         allow_code=allow_code,
@@ -98,35 +98,21 @@ def _ask_in_background(
 ) -> Iterator[Iterator[Outcome]]:
     """Keep requests under way in a thread while answers are graded and written; leaving the block ends them."""
     answers: queue.SimpleQueue[Outcome | None] = queue.SimpleQueue()
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="requests", daemon=True)
-    thread.start()
 
     async def begin() -> asyncio.Task[None]:
         task = asyncio.create_task(_ask_all(server, loaded, units, settings, answers))
         task.add_done_callback(lambda _: answers.put(None))
         return task
 
-    work = asyncio.run_coroutine_threadsafe(begin(), loop).result()
+    with open_loop() as loop:
+        work = asyncio.run_coroutine_threadsafe(begin(), loop).result()
 
-    def take() -> Iterator[Outcome]:
-        while (answer := answers.get()) is not None:
-            yield answer
-        work.result()  # raises what went wrong in the thread
+        def take() -> Iterator[Outcome]:
+            while (answer := answers.get()) is not None:
+                yield answer
+            work.result()  # raises what went wrong in the thread
 
-    try:
         yield take()
-    finally:
-        asyncio.run_coroutine_threadsafe(_cancel(work), loop).result()
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
-
-
-async def _cancel(work: asyncio.Task[None]) -> None:
-    """End a task and, through it, those that it began."""
-    work.cancel()
-    await asyncio.wait([work])
 
 
 async def _ask_all(
@@ -139,7 +125,7 @@ async def _ask_all(
     import openai
 
     pending = iter(units)
-    async with openai.AsyncOpenAI(**list_client_options(server.options)) as client:
+    async with open_client(server.options) as client:
 
         async def ask_in_turn() -> None:
             for unit in pending:

@@ -105,7 +105,7 @@ def _decode(row: Row, name: str, kind: type, place: str) -> Any:  # noqa: ANN401
     """Decode a column that holds JSON as text."""
     try:
         return msgspec.json.decode(read_text(row, name, place=place), type=kind)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise DataError(f"{place}: column {name!r} is no JSON {kind.__name__}: {error}") from error
 
 

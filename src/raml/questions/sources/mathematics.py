@@ -20,7 +20,7 @@ def make_aime(row: Row, place: str, source: str, settings: SourceSettings) -> Qu
     """Make a question of a row with problem and answer; the answer loses its leading zeros ("025" becomes "25")."""
     problem = read_text(row, "problem", "Problem", place=place)
     answer = read_text(row, "answer", "Answer", place=place)
-    answer = str(int(answer)) if answer.isascii() and answer.isdigit() else answer
+    answer = answer.lstrip("0") or "0" if answer.isascii() and answer.isdigit() else answer
     return Question(
         hash_key(problem, answer), problem, answer, source=source, meta=read_notes(row, "ID", "id", "url", "year")
     )
