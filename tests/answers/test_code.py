@@ -3,13 +3,21 @@ import json
 import os
 import pickle
 import pickletools
+import sys
 import zlib
 
 import pytest
 
-from raml.answers.code import CodeResult, check_program, decode_private_tests, extract_code, find_isolation
+from raml.answers.code import (
+    CodeResult,
+    check_program,
+    count_usable_cpus,
+    decode_private_tests,
+    extract_code,
+    find_isolation,
+)
 from raml.answers.code import program as program_module
-from raml.answers.code.isolation import Isolation, choose_uid
+from raml.answers.code.isolation import Isolation, User
 from raml.answers.code.limits import write_detail
 from raml.answers.code.outputs import are_same_values, find_difference, read_value
 from raml.errors import DataError
@@ -192,11 +200,38 @@ def test_where_nothing_can_be_run_a_program_is_undecided(monkeypatch):
     assert check_program("print(1)", CodeTests(("",), ("1",))) == expected
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
-def test_root_becomes_a_user_of_its_own_for_each_program():
-    users = [choose_uid() for _ in range(8)]
-    assert len(set(users)) == 8
-    assert all(0 < user < 2**31 for user in users)
+@pytest.mark.skipif(sys.platform != "linux", reason="programs are run on Linux only")
+def test_many_sandboxes_at_the_same_time_have_different_users():
+    users = [User() for _ in range(40)]
+    assert len({user.uid for user in users}) == 40
+    assert all(0 < user.uid < 2**31 for user in users)
+    for user in users:
+        user.release()
+
+
+@pytest.mark.parametrize(
+    ("membership", "files", "n_cpus"),
+    [
+        ("0::/a/b", {"a/cpu.max": "150000 100000", "a/b/cpu.max": "max 100000"}, 1),
+        ("0::/a/b", {"a/cpu.max": "800000 100000", "a/b/cpu.max": "300000 100000"}, 3),
+        ("0::/elsewhere", {"cpu.max": "20000 100000"}, 1),
+        ("0::/", {"cpu.max": "max 100000"}, 16),
+        ("0::/", {}, 16),
+        ("3:cpu,cpuacct:/a\n0::/", {"cpu/a/cpu.cfs_quota_us": "250000", "cpu/a/cpu.cfs_period_us": "100000"}, 2),
+        ("3:cpu:/a", {"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, 16),
+        ("3:cpuset:/", {"cpu/cpu.cfs_quota_us": "100000", "cpu/cpu.cfs_period_us": "100000"}, 16),
+        ("", {"cpu.max": "2000000 100000"}, 16),
+    ],
+)
+def test_as_many_cpus_are_usable_as_a_container_may_use(monkeypatch, tmp_path, membership, files, n_cpus):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(16)), raising=False)
+    (tmp_path / "proc/self").mkdir(parents=True)
+    (tmp_path / "proc/self/cgroup").write_text(membership)
+    for name, content in files.items():
+        path = tmp_path / "sys/fs/cgroup" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{content}\n")
+    assert count_usable_cpus(tmp_path) == n_cpus
 
 
 def test_the_isolation_says_in_a_sentence_what_programs_can_reach():

@@ -138,6 +138,15 @@ def test_values_are_compared_as_json_and_tuples_are_lists(returned, expected):
     assert run(f"def f():\n    return {returned}", ("", expected), function="f").verdict == "right"
 
 
+def test_integers_of_any_length_are_given_to_a_function_and_taken_from_it():
+    assert run("def f(a):\n    return a + 1", ("9" * 5000, "1" + "0" * 5000), function="f").verdict == "right"
+
+
+def test_arguments_nested_too_deep_leave_a_program_undecided():
+    result = run("def f(a):\n    return 1", ("[" * 5000 + "]" * 5000, "1"), function="f")
+    assert (result.verdict, result.detail) == ("undecided", "The question's tests can't be used: nested too deep")
+
+
 @pytest.mark.parametrize(
     ("program", "detail"),
     [

@@ -72,6 +72,25 @@ def test_an_answer_that_keeps_the_scorer_busy_times_out_and_the_next_one_is_righ
 
 
 @needs_gym
+def test_an_answer_that_leaves_files_and_folders_everywhere_does_not_change_the_next_verdict(scorer):
+    entry = make_entry("spiral_matrix")
+    hostile = "[__import__('os').mkdir(__import__('os').environ['HOME'] + '/%d' % n) for n in range(200, 0, -1)]"
+    for _ in range(2):
+        assert check(hostile, "spiral_matrix", entry, scorer).verdict == "wrong"
+        assert check(entry["answer"], "spiral_matrix", entry, scorer).verdict == "right"
+
+
+@needs_gym
+def test_an_entry_that_cannot_be_sent_is_undecided(scorer):
+    nested = []
+    for _ in range(5000):
+        nested = [nested]
+    result = check("1", "chain_sum", make_entry("chain_sum") | {"metadata": nested}, scorer)
+    assert result.verdict == "undecided"
+    assert "can't be sent" in result.detail
+
+
+@needs_gym
 def test_an_answer_that_ends_the_process_is_wrong(scorer):
     entry = make_entry("spiral_matrix")
     result = check("[__import__('os')._exit(0)]", "spiral_matrix", entry, scorer)

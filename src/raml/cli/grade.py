@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from raml.answers import NEEDS_CODE, Grade, find_isolation, grade_response
+from raml.answers.code import count_usable_cpus
 from raml.cli.stage import list_unclear, say, show_progress
 from raml.errors import DataError, RunError
 from raml.records import Question, Trajectory
@@ -33,7 +33,7 @@ def grade(run: Path, *, all: bool = False, allow_code_execution: bool = False, w
     allow_code_execution
         Run programs that a model wrote, for questions that are checked that way.
     workers
-        Programs that run at the same time; by default one a core.
+        Programs that run at the same time; by default one for each CPU that this process may use.
     """
     if workers is not None and workers < 1:
         raise DataError(f"--workers is {workers}; it must be at least 1.")
@@ -82,7 +82,7 @@ def _check_all(
 ) -> None:
     """Check responses, several at a time, and put them among the run's; write these down now and then."""
     told = time.monotonic()
-    pool = ThreadPoolExecutor(workers or os.cpu_count())
+    pool = ThreadPoolExecutor(workers or count_usable_cpus())
 
     def check(t: Trajectory) -> Grade:
         return grade_response(t.text, questions[t.question_id], allow_code=allow_code)

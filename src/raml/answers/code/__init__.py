@@ -1,5 +1,6 @@
 """Check a program that a model wrote by running it, shut off from the machine as far as the kernel allows."""
 
+from raml.answers.code.cpus import count_usable_cpus
 from raml.answers.code.fences import extract_code
 from raml.answers.code.isolation import Isolation
 from raml.answers.code.limits import CodeResult, Limits
@@ -14,6 +15,7 @@ __all__ = [
     "Limits",
     "check_by_task",
     "check_program",
+    "count_usable_cpus",
     "decode_private_tests",
     "extract_code",
     "find_isolation",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
+import errno
 import os
+import secrets
 import shutil
+import socket
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +15,8 @@ from typing import Literal
 _INSIDE = Path(__file__).parent
 _START = "import sys; sys.path.insert(0, sys.argv[1]); from inside.start import main; del sys.path[0]; main()"
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store", "/etc/ld.so.cache")
-_FIRST_USER, _USERS_PER_PROCESS = 2_100_000_000, 11
-_COUNTER = itertools.count()
+_FIRST_USER, _END_OF_USERS = 2_100_000_000, 1 << 31
+_N_TRIES = 100
 
 
 @dataclass(frozen=True)
@@ -73,19 +75,51 @@ def find_package_paths() -> list[str]:
     return [path for path in sys.path if Path(path).name in ("site-packages", "dist-packages") and Path(path).is_dir()]
 
 
-def choose_uid() -> int | None:
-    """Choose a user that owns nothing, for root to become; one of its own for each process that runs at the same time.
+class User:
+    """A user that owns nothing, for root to become, and that nobody else becomes until it is released.
 
-    So the limit on threads counts one program only, and no program can signal another. The number follows from this
-    process's, and lies between those that directories of users give away and 2**31, which some tools need; in a
-    container that has fewer users, in the upper half of those. None where this process is not root.
+    So the limit on threads counts one program only, and no program can signal another. Its number is drawn at random,
+    and held by a Unix socket whose name, which is in no file, contains it: the kernel gives a name only once, and takes
+    it back when a process ends, however it ends. That holds among all processes that share a network namespace;
+    between containers there is only chance, 1 to 47 million.
     """
-    if os.geteuid() != 0:
-        return None
-    number = os.getpid() * _USERS_PER_PROCESS + next(_COUNTER) % _USERS_PER_PROCESS
+
+    def __init__(self) -> None:
+        """Find a free number; OSError if there is none."""
+        users = _find_users()
+        self._held = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            self.uid = self._hold_one(users)
+        except BaseException:
+            self._held.close()
+            raise
+
+    def release(self) -> None:
+        """Let others become this user; all that it ran must have ended."""
+        self._held.close()
+
+    def _hold_one(self, users: range) -> int:
+        for _ in range(_N_TRIES if users else 0):
+            uid = secrets.choice(users)
+            try:
+                self._held.bind(f"\0raml-user-{uid}")
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise
+            else:
+                return uid
+        raise OSError(errno.EAGAIN, f"no user is free among {len(users):,} that programs may become")
+
+
+def _find_users() -> range:
+    """Find the users that belong to nobody.
+
+    They lie between those that directories of users give away and 2**31, which some tools need; in a container that has
+    fewer users, in the upper half of those, below its last ones, one of which is "nobody".
+    """
     ranges = [[int(field) for field in line.split()] for line in Path("/proc/self/uid_map").read_text().splitlines()]
     end = max(start + length for start, _, length in ranges)
-    return _FIRST_USER + number if end >= 1 << 31 else end - 2 - number % (end // 2)
+    return range(_FIRST_USER, _END_OF_USERS) if end >= _END_OF_USERS else range(end // 2, end - 3)
 
 
 def write_command(isolation: Isolation, disk_bytes: int) -> list[str]:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 MAX_DETAIL_CHARS = 300
+MAX_STRETCH = 5
+"""How much longer than `Limits.wall_s` a program may take at most that has waited for a CPU."""
 
 
 @dataclass(frozen=True)
@@ -15,7 +17,7 @@ class Limits:
     cpu_s: int = 6
     """Seconds of computing, whole ones."""
     wall_s: float = 12.0
-    """Seconds from start to end."""
+    """Seconds from start to end, those not counted in which it was ready to compute but other processes did."""
     memory_bytes: int = 4 << 30
     """Address space of the process."""
     output_bytes: int = 8 << 20

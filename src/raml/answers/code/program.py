@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import itertools
 import signal
 from typing import Any
 
@@ -61,7 +61,9 @@ def _write_requests(program: str, tests: CodeTests) -> list[dict[str, Any]]:
     if tests.function is None:
         return [{**request, "input": text} for text in tests.inputs]
     lines = [[line for line in text.split("\n") if line.strip()] for text in tests.inputs]
-    return [{**request, "arguments": [json.loads(line) for line in arguments]} for arguments in lines]
+    for line in itertools.chain(*lines):
+        read_value(line)  # only checked: they are read where the program runs
+    return [{**request, "arguments": arguments} for arguments in lines]
 
 
 def _judge(outcome: Outcome, expected: Any, limits: Limits, *, is_function: bool) -> CodeResult:  # noqa: ANN401

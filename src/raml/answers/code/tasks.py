@@ -42,20 +42,12 @@ class TaskScorer:
             UndecidedError: The process did not start.
         """
         with self._lock:
-            sandbox = self._sandbox
-            if sandbox is None:
+            if self._sandbox is None:
                 isolation = self._isolation or find_isolation()
                 if isolation.name == "none":
                     raise UndecidedError(str(isolation))
-                sandbox = self._sandbox = Sandbox(isolation, self._limits, preload=["reasoning_gym"])
-            try:
-                outcome = sandbox.run({"task": task, "entry": entry, "answer": answer})
-            except BaseException:
-                self._sandbox = None
-                raise
-            if outcome.lost:
-                self._sandbox = None
-            return outcome
+                self._sandbox = Sandbox(isolation, self._limits, preload=["reasoning_gym"])
+            return self._sandbox.run({"task": task, "entry": entry, "answer": answer})
 
     def close(self) -> None:
         """End the process; the next answer starts a new one."""

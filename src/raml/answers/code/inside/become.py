@@ -27,7 +27,8 @@ class Test:
     """One test, and the open files through which it is done."""
 
     request: dict[str, Any]
-    """"program", and either "input" (text) or "function" and "arguments"; or "task", "entry" and "answer" to score."""
+    """"program", and either "input" (text) or "function" and "arguments" (JSON texts); or "task", "entry" and "answer"
+    to score."""
     folder: str
     """Empty; the program starts there."""
     files: tuple[int, int, int, int]
@@ -87,9 +88,10 @@ def _run_test(request: dict[str, Any], module: types.ModuleType) -> None:
         _execute(request["program"], module)
     else:
         dumps = json.dumps
+        arguments = [json.loads(text) for text in request["arguments"]]
         module.__name__ = "solution"  # so that the program's own way to run itself is left out
         _execute(request["program"], module)
-        value = _find_function(vars(module), request["function"])(*request["arguments"])
+        value = _find_function(vars(module), request["function"])(*arguments)
         _write_value(dumps(value))
 
 

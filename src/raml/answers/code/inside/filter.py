@@ -16,7 +16,7 @@ from . import kernel
 _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 22, 2
 _KILL, _ERRNO, _ALLOW = 0x80000000, 0x00050000, 0x7FFF0000
 _LOAD, _IF_EQUAL, _IF_AT_LEAST, _IF_ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
-_NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT = 0, 4, 16  # places in what the filter sees: struct seccomp_data
+_NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT, _SECOND_ARGUMENT = 0, 4, 16, 24  # places in struct seccomp_data
 _CLONE_THREAD = 0x00010000
 _X32_CALLS = 0x40000000
 
@@ -25,6 +25,14 @@ _COLUMNS = {"x86_64": 0, "aarch64": 1}
 _CLONE, _CLONE3 = (56, 220), (435, 435)
 _ON_ONESELF = {"kill": (62, 129), "tgkill": (234, 131), "prlimit64": (302, 261)}
 """Allowed where the first argument, a process id, is 0 or one's own."""
+_REFUSED_COMMANDS = {
+    "fcntl": ((72, 25), (8, 10, 15)),  # F_SETOWN, F_SETSIG, F_SETOWN_EX
+    "ioctl": ((16, 29), (0x8901, 0x8902)),  # FIOSETOWN, SIOCSPGRP
+}
+"""Allowed unless the second argument is one of these, which choose who gets a signal when a file becomes ready."""
+_SOCKETPAIR = (53, 199)
+"""Allowed for connected Unix streams, as asyncio has them: others can send messages to any socket with an address."""
+_AF_UNIX, _NOT_STREAM = 1, 0xE  # SOCK_STREAM is 1, and flags lie above these bits
 _REFUSED: dict[str, tuple[int | None, int | None]] = {
     # processes, other than threads
     "fork": (57, None),
@@ -144,6 +152,14 @@ def _write_filter(process_id: int) -> list[tuple[int, int, int, int]]:
     for numbers in _ON_ONESELF.values():
         written += [(_IF_EQUAL, 0, 5, numbers[column]), (_LOAD, 0, 0, _FIRST_ARGUMENT), (_IF_EQUAL, 1, 0, process_id)]
         written += [(_IF_EQUAL, 0, 1, 0), allow, refuse]
+    for numbers, commands in _REFUSED_COMMANDS.values():
+        written += [(_IF_EQUAL, 0, 2 * len(commands) + 2, numbers[column]), (_LOAD, 0, 0, _SECOND_ARGUMENT)]
+        for command in commands:
+            written += [(_IF_EQUAL, 0, 1, command), refuse]
+        written.append(allow)
+    written += [(_IF_EQUAL, 0, 7, _SOCKETPAIR[column]), (_LOAD, 0, 0, _FIRST_ARGUMENT)]
+    written += [(_IF_EQUAL, 1, 0, _AF_UNIX), refuse, (_LOAD, 0, 0, _SECOND_ARGUMENT)]
+    written += [(_IF_ANY_BIT, 0, 1, _NOT_STREAM), refuse, allow]
     for numbers in _REFUSED.values():
         if (number := numbers[column]) is not None:
             written += [(_IF_EQUAL, 0, 1, number), refuse]

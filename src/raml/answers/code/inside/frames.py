@@ -8,6 +8,8 @@ import struct
 from typing import Any
 
 _LENGTH = struct.Struct("!Q")
+OVERDUE = b"overdue"
+"""Sent instead of a test's reply when its seconds are over: how many of them did it wait for a CPU?"""
 
 
 def send_bytes(channel: socket.socket, content: bytes) -> None:

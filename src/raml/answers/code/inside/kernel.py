@@ -85,7 +85,7 @@ def drop_privileges(uid: int | None, keep: int = 0) -> None:
 
     Args:
         uid: The user and the only group to become; None to remain who one is.
-        keep: Bit mask of capabilities to keep.
+        keep: Bit mask of capabilities to keep, of those that this process has; many containers have few.
     """
     if uid is not None:
         control_process(_PR_SET_KEEPCAPS, 1, 0, 0, 0)
@@ -93,7 +93,10 @@ def drop_privileges(uid: int | None, keep: int = 0) -> None:
         os.setresgid(uid, uid, uid)
         os.setresuid(uid, uid, uid)
     header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION, 0)
-    sets = (ctypes.c_uint32 * 6)(keep, keep, 0, 0, 0, 0)  # effective, permitted, inheritable; then their upper halves
+    sets = (ctypes.c_uint32 * 6)()  # effective, permitted, inheritable; then their upper halves
+    check(_LIBC.capget(ctypes.byref(header), ctypes.byref(sets)), "capget")
+    keep &= sets[1]
+    sets[:] = [keep, keep, 0, 0, 0, 0]
     check(_LIBC.capset(ctypes.byref(header), ctypes.byref(sets)), "capset")
 
 

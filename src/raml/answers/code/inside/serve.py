@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import selectors
-import shutil
 import signal
 import socket
-import sys
+import stat
 import time
+from collections.abc import Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +20,18 @@ _KEPT_ERROR_BYTES = 4096
 
 
 def serve(channel: socket.socket, config: dict[str, Any]) -> Test | None:
-    """Serve tests until the channel is closed, then return None. Returns a test in the process that is to do it."""
-    for number in range(sys.maxsize):
+    """Serve tests until the channel is closed, then return None. Returns a test in the process that is to do it.
+
+    For each one, the other side is told the id of its process as soon as it exists, then how it came out. If the work
+    folder can't be emptied after a test, no other one is served.
+    """
+    spared = [*config["shown"], str(Path(__file__).parent)]  # may lie in the work folder, read-only
+    while True:
         try:
             request = frames.receive_json(channel)
         except (EOFError, OSError):
             break
-        folder = Path(config["work"], str(number))
+        folder = Path(config["work"], os.urandom(16).hex())  # a name that no earlier test could know
         folder.mkdir()
         stdin = _store(request.pop("input", ""))
         pipes = [os.pipe() for _ in range(3)]
@@ -37,20 +42,71 @@ def serve(channel: socket.socket, config: dict[str, Any]) -> Test | None:
             return Test(request, str(folder), (stdin, pipes[0][1], pipes[1][1], pipes[2][1]))
         for end in (stdin, *(write_end for _, write_end in pipes)):
             os.close(end)
-        reply, contents = _watch(child, [read_end for read_end, _ in pipes], channel, config)
+        try:
+            frames.send_json(channel, {"begun": child})
+            reply, contents = _watch(child, [read_end for read_end, _ in pipes], channel, config)
+        except (EOFError, OSError):
+            _end(child, config)
+            _remove_work(config)
+            os._exit(0)
         for read_end, _ in pipes:
             os.close(read_end)
-        _remove(folder)
-        frames.send_json(channel, reply)
-        for content in contents:
-            frames.send_bytes(channel, content)
-    _remove(config["work"])
+        try:
+            frames.send_json(channel, reply)
+            for content in contents:
+                frames.send_bytes(channel, content)
+            empty_folder(config["work"], spared)
+        except OSError:
+            break
+    _remove_work(config)
     return None
 
 
-def _remove(folder: str | Path) -> None:
-    with contextlib.suppress(RecursionError):  # folders nested too deep; the other side removes them
-        shutil.rmtree(folder, ignore_errors=True)
+def _remove_work(config: dict[str, Any]) -> None:
+    """Remove the work folder, which the other side may be too dead to do; one in memory goes by itself."""
+    if config["isolation"] == "process":
+        with contextlib.suppress(OSError):
+            empty_folder(config["work"])
+            Path(config["work"]).rmdir()
+
+
+def empty_folder(top: str, spared: Sequence[str] = ()) -> None:
+    """Remove all that a folder holds, however deep it is nested and whatever its owner may not do with it.
+
+    The folders in a folder are moved to the top before it is removed, so no path becomes long.
+
+    Args:
+        top: The folder.
+        spared: Paths that stay, and so do the folders which hold them.
+
+    Raises:
+        OSError: Something can't be removed.
+    """
+    holders = {Path(top), *(parent for path in spared for parent in Path(path).parents if Path(top) in parent.parents)}
+    kept = holders | {Path(path) for path in spared}
+    for holder in filter(Path.is_dir, holders):
+        with contextlib.suppress(PermissionError):  # others may own it, as long as its content can be removed
+            holder.chmod(stat.S_IRWXU)
+        while folders := _remove_files(holder, kept):
+            for folder in folders:
+                for inner in _remove_files(folder, kept):
+                    inner.rename(Path(top, os.urandom(16).hex()))
+                folder.rmdir()
+
+
+def _remove_files(folder: Path, kept: Set[Path]) -> list[Path]:
+    """Remove the files in a folder and return the folders in it, opened to their owner; pass over those to keep."""
+    folders = []
+    for entry in list(os.scandir(folder)):
+        path = Path(entry.path)
+        if path in kept:
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            path.chmod(stat.S_IRWXU)
+            folders.append(path)
+        else:
+            path.unlink()
+    return folders
 
 
 def _store(text: str) -> int:
@@ -66,22 +122,29 @@ def _store(text: str) -> int:
 def _watch(
     child: int, outputs: list[int], channel: socket.socket, config: dict[str, Any]
 ) -> tuple[dict[str, Any], tuple[bytes, bytes]]:
-    """Follow a test to its end; return the reply, and what was written to standard output and as value."""
+    """Follow a test to its end; return the reply, and what was written to standard output and as value.
+
+    Raises:
+        EOFError: The other side has gone.
+    """
     limits, kept = config["limits"], {output: bytearray() for output in outputs}
-    started = time.monotonic()
+    started, allowed_s = time.monotonic(), limits["wall_s"]
     ended = too_long = False
     with selectors.DefaultSelector() as selector:
         for output in outputs:
             selector.register(output, selectors.EVENT_READ)
         selector.register(channel, selectors.EVENT_READ)
-        while not (ended or too_long) and (left := limits["wall_s"] - (time.monotonic() - started)) > 0:
+        while not (ended or too_long):
+            if time.monotonic() - started >= allowed_s:
+                allowed_s = limits["wall_s"] + _ask_for_time(channel)
+            left = allowed_s - (time.monotonic() - started)
+            if left <= 0:
+                break
             # Only the channel is left when the program has closed its outputs, mostly by ending.
             pause = 0.05 if len(selector.get_map()) > 1 else 0.001
             for key, _ in selector.select(min(pause, left)):
-                if key.fd == channel.fileno():  # nothing is sent during a test: the other side has gone
-                    _end(child, config)
-                    _remove(config["work"])
-                    os._exit(0)
+                if key.fd == channel.fileno():
+                    raise EOFError("nothing is sent during a test")
                 _read(key.fd, kept, selector, is_error=key.fd == outputs[1])
             too_long = _is_too_long(kept, outputs, limits)
             ended = os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
@@ -103,6 +166,12 @@ def _watch(
     }
     cut = limits["output_bytes"]
     return reply, (bytes(kept[outputs[0]][:cut]), bytes(kept[outputs[2]][:cut]))
+
+
+def _ask_for_time(channel: socket.socket) -> float:
+    """Ask the other side, which sees /proc, for the seconds that a test has waited for a CPU and gets in return."""
+    frames.send_bytes(channel, frames.OVERDUE)
+    return frames.receive_json(channel)["delay_s"]
 
 
 def _is_too_long(kept: dict[int, bytearray], outputs: list[int], limits: dict[str, Any]) -> bool:

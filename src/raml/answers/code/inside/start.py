@@ -37,8 +37,9 @@ def main() -> None:
         return
     frames.send_json(channel, {"error": None})
     test = serve(channel, config)
-    if test is not None:
-        become(test, config, prelude)
+    if test is None:
+        os._exit(0)  # at once: the other side waits for it
+    become(test, config, prelude)
 
 
 def _shut_off(config: dict[str, Any]) -> None:
@@ -54,7 +55,8 @@ def _shut_off(config: dict[str, Any]) -> None:
     elif config["isolation"] == "process":
         if uid is not None:
             os.chown(config["work"], uid, uid)
-        # Python itself may lie where only root can read. Then the filters alone decide what a program can.
+        # Python itself may lie where only root can read. Then the filters alone decide what a program can. Root in a
+        # container may lack this capability and goes on without: Python mostly lies where everybody can read.
         may_read = uid is not None and config["landlock"] and config["filter"]
         kernel.drop_privileges(uid, keep=1 << kernel.CAP_DAC_READ_SEARCH if may_read else 0)
         kernel.adopt_orphans()
