@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
+from cyclopts import Parameter
 from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
@@ -24,12 +25,12 @@ NAME = "evaluation"
 
 
 def evaluate(
-    runs: list[Path],
+    runs: Annotated[list[Path], Parameter(negative="")],
     *,
     out: Path | None = None,
     by: Literal["source", "domain", "all"] = "source",
-    k: list[int] | None = None,
-    tau: list[str] | None = None,
+    k: Annotated[list[int] | None, Parameter(negative="")] = None,
+    tau: Annotated[list[str] | None, Parameter(negative="")] = None,
     baseline: str | None = None,
     undecided: Literal["leave-out", "wrong"] = "leave-out",
     uneven: bool = False,
