@@ -49,6 +49,12 @@ def test_each_relative_link_and_picture_exists(page):
             assert (page.parent / target).exists(), target
 
 
+def test_the_python_example_on_evaluation_runs(capsys):
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "evaluation.md").read_text(), flags=re.DOTALL)
+    exec(compile(code, "evaluation.md", "exec"), {})
+    assert "Pass@8 difference" in capsys.readouterr().out
+
+
 def test_the_readmes_python_example_runs():
     (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL)
     names = {}

@@ -14,8 +14,8 @@ def list_labels(*runs, **options):
 
 
 def test_models_and_benchmarks_are_told_apart_in_the_order_in_which_they_come(make_run):
-    runs = [make_run("10"), make_run("11", model="b", weights="bb"), make_run("1", source="other@abc")]
-    assert list_labels(*runs) == [("a", "bench"), ("b", "bench"), ("a", "other")]
+    runs = [make_run("10"), make_run("11", model="b", weights="bb"), make_run("1", source="hub/other@abc")]
+    assert list_labels(*runs) == [("a", "bench"), ("b", "bench"), ("a", "hub/other")]
 
 
 def test_runs_with_other_seeds_add_responses_and_a_response_in_two_runs_counts_once(make_run):
@@ -132,7 +132,13 @@ def test_what_makes_a_benchmark_can_be_chosen():
         "all questions",
     ]
     assert name_benchmark(Question("q", "Why?", "1"), "domain") == "(no domain)"
-    assert name_benchmark(Question("q", "Why?", "1", source="hub/set from test.jsonl"), "source") == "hub/set"
+    for source, name in [
+        ("hub/set from test.jsonl", "hub/set"),
+        ("reasoning-gym:chain_sum@0.1.25", "reasoning-gym:chain_sum"),
+        ("words from me@home.jsonl", "words from me@home.jsonl"),
+        (None, "(no source)"),
+    ]:
+        assert name_benchmark(Question("q", "Why?", "1", source=source), "source") == name
 
 
 def test_verdicts_of_old_files_are_read_from_what_they_say(make_trajectory):

@@ -13,6 +13,8 @@ from raml.records import PromptSettings, Question, Trajectory, hash_key
 
 By = Literal["source", "domain", "all"]
 """What makes a benchmark: where questions come from, their domain, or nothing."""
+_NAMED_SOURCE = re.compile(r"([^/@\s]+/[^/@\s]+|reasoning-gym:[^@\s]+)(?:@| from )")
+"""A data set or task with its revision or file; the name of a file of one's own has no slash."""
 _Description = tuple[object, ...]
 _Key = tuple[str, _Description]
 
@@ -108,8 +110,11 @@ def name_benchmark(question: Question, by: By) -> str:
     """Name the benchmark that a question belongs to; a source's revision or file is no part of the name."""
     if by == "all":
         return "all questions"
-    name = question.domain if by == "domain" else re.split(r"@| from ", question.source or "")[0]
-    return name or f"(no {by})"
+    if by == "domain":
+        return question.domain or "(no domain)"
+    source = question.source or "(no source)"
+    named = _NAMED_SOURCE.match(source)
+    return named[1] if named else source
 
 
 def _describe(trajectory: Trajectory, question: Question) -> _Description:
