@@ -28,12 +28,12 @@ def estimate_metric(
     The American Statistician 69, p. 371). BCa alone covers too little where most differences are 0, the t-interval
     where values are skewed.
 
-    If all questions have one value v (to 1e-12), resampling shows nothing and the method is "bound": had
-    more than p = 1 − (1 − level)^(1/Q) of all questions another value, Q equal ones would have had a chance below
-    1 − level. The interval is [(1 − p) v, (1 − p) v + p], wherever in 0..1 those others lie.
+    If all questions have one value v (to 1e-12), resampling shows nothing and the method is "bound": had more than
+    p = 1 − (1 − level)^(1/Q) of all questions another value, Q equal ones would have had a chance below 1 − level. The
+    interval is [(1 − p) v, (1 − p) v + p], wherever in 0..1 those others lie.
 
-    In simulations with 30 questions of 16 responses 95 % intervals cover 93 to 98 %, those of differences 94 to 98 %,
-    but 57 % where rare questions decide: a Pass@8 of 0.998 (docs/evaluation.md, benchmarks/interval_coverage.py).
+    In simulations with 30 questions of 16 responses 95 % intervals cover 93 to 98 %, those of differences too, but 57 %
+    where rare questions decide: a Pass@8 of 0.998 (docs/evaluation.md, benchmarks/interval_coverage.py).
 
     Raises:
         DataError: as `measure_questions`, or the level is not between 0 and 1.
