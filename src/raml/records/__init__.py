@@ -12,17 +12,24 @@ from raml.records.base import (
     Mode,
     Scorer,
     Target,
+    Text,
     Verdict,
     hash_key,
 )
 from raml.records.evaluation import Comparison, Estimate, Evaluation, Score
+from raml.records.landscapes import Landscape, LandscapePoint, LandscapeSettings, Plane, PlanePath
 from raml.records.manifest import FileEntry, Manifest, StageManifest
 from raml.records.probes import Readout, ReadoutSettings, Trace, TraceSettings
 from raml.records.questions import CodeTests, PromptSettings, Question
 from raml.records.trajectories import ModelIdentity, SamplingSettings, Trajectory
+from raml.records.updates import Adaptation, AdaptSettings, Alignment, AlignmentSettings, Update, UpdateSettings
 
 __all__ = [
     "SCHEMA_VERSION",
+    "AdaptSettings",
+    "Adaptation",
+    "Alignment",
+    "AlignmentSettings",
     "CodeTests",
     "Comparison",
     "Engine",
@@ -32,9 +39,14 @@ __all__ = [
     "Finish",
     "IntervalMethod",
     "Kind",
+    "Landscape",
+    "LandscapePoint",
+    "LandscapeSettings",
     "Manifest",
     "Mode",
     "ModelIdentity",
+    "Plane",
+    "PlanePath",
     "PromptSettings",
     "Question",
     "Readout",
@@ -44,9 +56,12 @@ __all__ = [
     "Scorer",
     "StageManifest",
     "Target",
+    "Text",
     "Trace",
     "TraceSettings",
     "Trajectory",
+    "Update",
+    "UpdateSettings",
     "Verdict",
     "hash_key",
 ]

@@ -17,6 +17,7 @@ Target = Literal["gold", "own", "both"]
 Scorer = Literal["one-pass", "definition"]
 Engine = Literal["transformers", "vllm", "server"]
 Kind = Literal["math", "choice", "code", "reasoning-gym"]
+Text = Literal["trajectory", "other question", "shuffled", "random tokens"]
 Verdict = Literal["right", "wrong", "no answer", "unparsed", "timed out", "undecided"]
 IntervalMethod = Literal["BCa+t", "percentile+t", "bound"]
 

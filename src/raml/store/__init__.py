@@ -5,7 +5,9 @@
     RUN/trajectories.jsonl    one Trajectory a line, appended as they are made, put in order when the stage is done
     RUN/traces.parquet        one Trace a row
     RUN/readouts.parquet      one Readout a row
-    RUN/*.journal.jsonl       traces and readouts of a stage that has not finished
+    RUN/updates.parquet       one Update a row; alignments and adaptations likewise
+    RUN/landscapes/           one Landscape a safetensors file
+    RUN/*.journal.jsonl       records of a stage that has not finished
     RUN/manifest.json         how each stage's records came about, written last
 
 A whole file is replaced by writing beside it and renaming. An appended file can lose at most its last line to a kill;

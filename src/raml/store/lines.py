@@ -12,11 +12,21 @@ import msgspec
 import numpy as np
 
 from raml.errors import DataError, RunError
-from raml.records import SCHEMA_VERSION, Question, Readout, Trace, Trajectory
+from raml.records import (
+    SCHEMA_VERSION,
+    Adaptation,
+    Alignment,
+    LandscapePoint,
+    Question,
+    Readout,
+    Trace,
+    Trajectory,
+    Update,
+)
 from raml.store.files import writing
 
-Record = Question | Trajectory | Trace | Readout
-T = TypeVar("T", Question, Trajectory, Trace, Readout)
+Record = Question | Trajectory | Trace | Readout | Update | Alignment | Adaptation | LandscapePoint
+T = TypeVar("T", Question, Trajectory, Trace, Readout, Update, Alignment, Adaptation, LandscapePoint)
 
 
 def check_schema(place: str, found: object) -> None:

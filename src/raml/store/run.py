@@ -11,7 +11,18 @@ from typing import Any
 import msgspec
 
 from raml.errors import RunError
-from raml.records import FileEntry, Manifest, Question, Readout, StageManifest, Trace, Trajectory
+from raml.records import (
+    Adaptation,
+    Alignment,
+    FileEntry,
+    Manifest,
+    Question,
+    Readout,
+    StageManifest,
+    Trace,
+    Trajectory,
+    Update,
+)
 from raml.store.files import write_atomically, writing
 from raml.store.lines import check_schema, encode_line, read_jsonl
 from raml.store.tables import T, read_table, write_table
@@ -29,6 +40,13 @@ class Run:
         self.traces_journal_path = path / "traces.journal.jsonl"
         self.readouts_path = path / "readouts.parquet"
         self.readouts_journal_path = path / "readouts.journal.jsonl"
+        self.updates_path = path / "updates.parquet"
+        self.updates_journal_path = path / "updates.journal.jsonl"
+        self.alignments_path = path / "alignments.parquet"
+        self.alignments_journal_path = path / "alignments.journal.jsonl"
+        self.adaptations_path = path / "adaptations.parquet"
+        self.adaptations_journal_path = path / "adaptations.journal.jsonl"
+        self.landscapes_path = path / "landscapes"
         self.manifest_path = path / "manifest.json"
         self.figures_path = path / "figures"
         self.evaluation_path = path / "evaluation.json"
@@ -60,6 +78,18 @@ class Run:
     def read_readouts(self) -> list[Readout]:
         """Read the readouts that are there, those of an unfinished stage included."""
         return self._read_both(self.readouts_path, self.readouts_journal_path, Readout)
+
+    def read_updates(self) -> list[Update]:
+        """Read the updates that are there, those of an unfinished stage included."""
+        return self._read_both(self.updates_path, self.updates_journal_path, Update)
+
+    def read_alignments(self) -> list[Alignment]:
+        """Read the alignments that are there, those of an unfinished stage included."""
+        return self._read_both(self.alignments_path, self.alignments_journal_path, Alignment)
+
+    def read_adaptations(self) -> list[Adaptation]:
+        """Read the adaptations that are there, those of an unfinished stage included."""
+        return self._read_both(self.adaptations_path, self.adaptations_journal_path, Adaptation)
 
     def write_questions(self, questions: Sequence[Question]) -> None:
         """Write questions.jsonl as a whole; the folder is made if need be.
@@ -97,12 +127,24 @@ class Run:
         write_atomically(self.trajectories_path, map(encode_line, ordered))
 
     def close_traces(self) -> list[Trace]:
-        """Move the journal's traces into traces.parquet, in the order of the trajectories; returns all of them."""
+        """Move the journal's traces into traces.parquet, in the order of the trajectories; returns all."""
         return self._close(self.traces_path, self.traces_journal_path, Trace)
 
     def close_readouts(self) -> list[Readout]:
-        """Move the journal's readouts into readouts.parquet, in the order of the trajectories; returns all of them."""
+        """Move the journal's readouts into readouts.parquet, in the order of the trajectories; returns all."""
         return self._close(self.readouts_path, self.readouts_journal_path, Readout)
+
+    def close_updates(self) -> list[Update]:
+        """Move the journal's updates into updates.parquet, in the order of the trajectories; returns all."""
+        return self._close(self.updates_path, self.updates_journal_path, Update)
+
+    def close_alignments(self) -> list[Alignment]:
+        """Move the journal's alignments into alignments.parquet, in the order of the trajectories; returns all."""
+        return self._close(self.alignments_path, self.alignments_journal_path, Alignment)
+
+    def close_adaptations(self) -> list[Adaptation]:
+        """Move the journal's adaptations into adaptations.parquet, in the order of the trajectories; returns all."""
+        return self._close(self.adaptations_path, self.adaptations_journal_path, Adaptation)
 
     def read_manifest(self) -> Manifest:
         """Read the manifest; an empty one if no stage has finished.

@@ -1,4 +1,4 @@
-"""Traces and readouts as parquet."""
+"""Records about trajectories as parquet, one a row."""
 
 from __future__ import annotations
 
@@ -13,42 +13,71 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from raml.errors import RunError
-from raml.records import SCHEMA_VERSION, Readout, Trace
+from raml.records import SCHEMA_VERSION, Adaptation, Alignment, Readout, Trace, Update
 from raml.store.files import write_atomically
 from raml.store.lines import check_schema
 
-T = TypeVar("T", Trace, Readout)
+Row = Trace | Readout | Update | Alignment | Adaptation
+T = TypeVar("T", Trace, Readout, Update, Alignment, Adaptation)
 
-_SHARED = [
-    ("id", pa.string()),
-    ("trajectory_id", pa.string()),
-    ("model", pa.string()),
-    ("settings", pa.string()),
-    ("scorer", pa.string()),
-    ("bridge_ids", pa.list_(pa.int32())),
-]
+_IDS = pa.list_(pa.int32())
+_FLOATS = pa.list_(pa.float32())
+_BASE = [("id", pa.string()), ("trajectory_id", pa.string()), ("model", pa.string()), ("settings", pa.string())]
 _COLUMNS = {
     Trace: [
-        *_SHARED,
-        ("answer_ids", pa.list_(pa.int32())),
-        ("prefix_lens", pa.list_(pa.int32())),
-        ("nll", pa.list_(pa.float32())),
+        *_BASE,
+        ("scorer", pa.string()),
+        ("bridge_ids", _IDS),
+        ("answer_ids", _IDS),
+        ("prefix_lens", _IDS),
+        ("nll", _FLOATS),
     ],
     Readout: [
-        *_SHARED,
-        ("prefix_lens", pa.list_(pa.int32())),
-        ("token_ids", pa.list_(pa.list_(pa.int32()))),
+        *_BASE,
+        ("scorer", pa.string()),
+        ("bridge_ids", _IDS),
+        ("prefix_lens", _IDS),
+        ("token_ids", pa.list_(_IDS)),
         ("answers", pa.list_(pa.string())),
         ("correct", pa.list_(pa.bool_())),
-        ("mean_logprob", pa.list_(pa.float32())),
-        ("margin", pa.list_(pa.float32())),
+        ("mean_logprob", _FLOATS),
+        ("margin", _FLOATS),
+    ],
+    Update: [
+        *_BASE,
+        ("bridge_ids", _IDS),
+        ("answer_ids", _IDS),
+        ("prefix_lens", _IDS),
+        ("rank", pa.int32()),
+        ("exact", pa.bool_()),
+        ("logit_gap", pa.float64()),
+        ("prompt_gap", pa.float64()),
+        *((name, _FLOATS) for name in ("loss", "updated_loss", "residual", "norm", "weight_norm", "condition")),
+        ("gram", pa.list_(pa.float64())),
+    ],
+    Alignment: [
+        *_BASE,
+        ("text", pa.string()),
+        ("base_loss", pa.float64()),
+        ("prefix_lens", _IDS),
+        *((name, _FLOATS) for name in ("loss", "norm", "cosine", "total_cosine", "predicted")),
+        *((name, _FLOATS) for name in ("step_cosine", "step_predicted", "similarity", "span_cosine")),
+    ],
+    Adaptation: [
+        *_BASE,
+        *((name, _FLOATS) for name in ("loss", "text_loss", "distance")),
+        ("in_context_loss", pa.float64()),
     ],
 }
 _JSON = ("model", "settings")
-_ARRAYS = {"prefix_lens": np.int32, "nll": np.float32, "mean_logprob": np.float32, "margin": np.float32}
+_MATRICES = ("nll", "residual", "norm", "condition", "gram", "cosine", "similarity", "span_cosine")
+"""Arrays with a row for each prefix; flattened on disk. The norms of an Alignment have no second axis."""
 _UNITS = {
     Trace: {"raml.nll": "[prefix answer], nats"},
     Readout: {"raml.mean_logprob": "[prefix], nats", "raml.margin": "[prefix], nats"},
+    Update: {"raml.loss": "[prefix], nats", "raml.norm": "[prefix layer]", "raml.gram": "[prefix prefix]"},
+    Alignment: {"raml.loss": "[prefix], nats", "raml.cosine": "[prefix layer]"},
+    Adaptation: {"raml.loss": "[step], nats"},
 }
 
 
@@ -81,7 +110,7 @@ def read_table(path: Path, record_type: type[T]) -> list[T]:
         raise RunError(f"{path} is no readable file of {record_type.__name__.lower()}s: {error}") from error
 
 
-def _to_row(record: Trace | Readout) -> dict[str, Any]:
+def _to_row(record: Row) -> dict[str, Any]:
     row = {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
     for name, value in row.items():
         if name in _JSON:
@@ -93,8 +122,12 @@ def _to_row(record: Trace | Readout) -> dict[str, Any]:
 
 def _from_row(row: dict[str, Any], record_type: type[T]) -> T:
     plain = {**row, **{name: msgspec.json.decode(row[name]) for name in _JSON}}
-    for name in _ARRAYS.keys() & row.keys():
-        plain[name] = np.array(row[name], dtype=_ARRAYS[name])
-    if "nll" in plain:
-        plain["nll"] = plain["nll"].reshape(len(plain["prefix_lens"]), len(row["answer_ids"]))
+    for field in dataclasses.fields(record_type):
+        if "NDArray" in str(field.type):
+            dtype = pa.schema(_COLUMNS[record_type]).field(field.name).type.value_type.to_pandas_dtype()
+            plain[field.name] = np.array(row[field.name], dtype=dtype)
+            if field.name in _MATRICES and (record_type, field.name) != (Alignment, "norm"):
+                n_rows = len(row["prefix_lens"])
+                n_columns = plain[field.name].size // n_rows if n_rows else len(row.get("answer_ids", ()))
+                plain[field.name] = plain[field.name].reshape(n_rows, n_columns)
     return msgspec.convert(plain, record_type)

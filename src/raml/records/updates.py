@@ -1,0 +1,152 @@
+"""A trajectory as an update of weights, and the explicit inner loop beside it. Axes: P prefixes, L layers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from raml.records.base import Text
+from raml.records.probes import TraceSettings
+from raml.records.trajectories import ModelIdentity
+
+
+@dataclass(frozen=True)
+class UpdateSettings:
+    """Which prefixes of a trajectory become updates, and what the model is to say with them."""
+
+    bridge: str = TraceSettings.bridge
+    """Text between prompt and answer."""
+    span: Literal["reasoning", "all"] = "reasoning"
+    """Follow the trajectory up to its final answer statement, or through it."""
+    n_prefixes: int = 100
+    """Most prefixes on the path, evenly spaced; prefix 0 and the span's end are always among them."""
+
+
+@dataclass(frozen=True, eq=False)
+class Update:
+    """The path θ'_i that a trajectory takes in weight space, and how exactly each point stands for its prefix."""
+
+    id: str
+    """Hash of settings, model, trajectory and gold answer: the key of this unit of work."""
+    trajectory_id: str
+    model: ModelIdentity
+    settings: UpdateSettings
+    bridge_ids: tuple[int, ...]
+    answer_ids: tuple[int, ...]
+    prefix_lens: NDArray[np.int32]
+    """Number of trajectory tokens that each update stands for [P], ascending, 0 first and the span's length last."""
+    rank: int
+    """Rank of each layer's update at most: the number of tokens of bridge and answer."""
+    exact: bool
+    """Whether the update reaches its target; otherwise it is the least-squares solution, and `residual` says how far
+    off that is."""
+    loss: NDArray[np.float32]
+    """L̂ of the original model with the prefix in its context, in nats [P]."""
+    updated_loss: NDArray[np.float32]
+    """L̂ of the updated model without trajectory, in nats [P]."""
+    logit_gap: float
+    """Largest difference of an answer logit after the last prefix: updated model without trajectory, run by itself,
+    against the original model with it."""
+    prompt_gap: float
+    """Largest change of a hidden state at the prompt's positions by the last update, relative to the largest state."""
+    residual: NDArray[np.float32]
+    """Norm of what a layer's output at bridge and answer still lacks, relative to the target's norm [P L]."""
+    norm: NDArray[np.float32]
+    """Frobenius norm of the update of a layer's down projection [P L]."""
+    weight_norm: NDArray[np.float32]
+    """Frobenius norm of that weight itself [L]."""
+    condition: NDArray[np.float32]
+    """Condition number of the feed-forward activations of prompt, bridge and answer, which are inverted [P L]."""
+    gram: NDArray[np.float64]
+    """Inner products of the updates of all layers together, ⟨θ'_i − θ, θ'_j − θ⟩ [P P]."""
+
+
+@dataclass(frozen=True)
+class AlignmentSettings:
+    """What Eq. 4 is tested on."""
+
+    bridge: str = TraceSettings.bridge
+    span: Literal["reasoning", "all"] = "reasoning"
+    n_prefixes: int = 8
+    """Most prefixes that are measured, evenly spaced, the span's end among them; prefix 0 moves nothing."""
+    n_directions: int = 16
+    """Random directions in the span of each update, as a null."""
+    step_share: float = 1e-3
+    """Length of the SGD step whose effect on activations is compared, as a share of the weights' norm."""
+    seed: int = 0
+    """Of the null texts and directions."""
+
+
+@dataclass(frozen=True, eq=False)
+class Alignment:
+    """How the update that a text stands for lies to the negative gradient of the answer's loss (the paper's Eq. 4)."""
+
+    id: str
+    """Hash of settings, model, trajectory, kind of text and gold answer: the key of this unit of work."""
+    trajectory_id: str
+    """The trajectory whose question is asked; a null text stands in its place."""
+    model: ModelIdentity
+    settings: AlignmentSettings
+    text: Text
+    """What was in the context: the trajectory itself, or a null of equal length."""
+    base_loss: float
+    """L̂ without any text, in nats: L at θ."""
+    prefix_lens: NDArray[np.int32]
+    """Number of the text's tokens [P], ascending, above 0."""
+    loss: NDArray[np.float32]
+    """L̂ with that prefix, in nats: L at θ'_i [P]."""
+    norm: NDArray[np.float32]
+    """Length of the update θ'_i − θ over all layers [P]."""
+    cosine: NDArray[np.float32]
+    """Of a layer's update with −∇L at θ [P L]."""
+    total_cosine: NDArray[np.float32]
+    """The same over all layers' weights together [P]."""
+    predicted: NDArray[np.float32]
+    """First-order change of L from θ to θ'_i, ⟨∇L(θ), θ'_i − θ⟩, in nats [P]."""
+    step_cosine: NDArray[np.float32]
+    """Of the step θ'_i − θ'_{i−1} with −∇L at θ'_{i−1}, over all layers: Eq. 4 word for word [P]. The first step starts
+    at θ."""
+    step_predicted: NDArray[np.float32]
+    """First-order change of L by that step, in nats [P]."""
+    similarity: NDArray[np.float32]
+    """Cosine of the change of a layer's output at bridge and answer with the change that one SGD step on the answer's
+    loss makes there (after SimAOU of Dai et al. 2023, arXiv 2212.10559) [P L]."""
+    span_cosine: NDArray[np.float32]
+    """Total cosines with −∇L at θ of random directions in the update's own span [P D]."""
+
+
+@dataclass(frozen=True)
+class AdaptSettings:
+    """The explicit inner loop: gradient steps on the trajectory as text."""
+
+    optimizer: Literal["sgd", "adam"] = "sgd"
+    rate: float = 0.1
+    """Step size; plain SGD, or Adam with its usual moments."""
+    n_steps: int = 8
+    bridge: str = TraceSettings.bridge
+    span: Literal["reasoning", "all"] = "reasoning"
+    """Learn the trajectory up to its final answer statement, or through it."""
+    weights: str = ""
+    """Move only weights with this in their name."""
+
+
+@dataclass(frozen=True, eq=False)
+class Adaptation:
+    """An answer's loss along gradient steps on a trajectory as text (test-time training). Axis: K steps."""
+
+    id: str
+    """Hash of settings, model, trajectory and gold answer: the key of this unit of work."""
+    trajectory_id: str
+    model: ModelIdentity
+    settings: AdaptSettings
+    loss: NDArray[np.float32]
+    """L̂ without trajectory after k steps, in nats; before the first step too [K + 1]."""
+    text_loss: NDArray[np.float32]
+    """What the steps descend: mean NLL of the trajectory's tokens after the prompt, in nats [K + 1]."""
+    distance: NDArray[np.float32]
+    """Length of the way from the starting weights, straight [K + 1]."""
+    in_context_loss: float
+    """L̂ of the unchanged model with the trajectory in its context, in nats."""

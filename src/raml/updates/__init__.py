@@ -1,0 +1,1 @@
+"""A trajectory as an update of weights."""
