@@ -24,6 +24,7 @@ from raml.cli.report import report
 from raml.cli.sample import sample
 from raml.cli.trace import trace
 from raml.cli.train import train
+from raml.cli.update import update
 from raml.errors import DataError, RamlError
 from raml.store import COMMAND
 
@@ -37,7 +38,7 @@ app = App(
     version_flags=["--version"],
     suppress_keyboard_interrupt=False,
 )
-for command in (demo, questions, sample, grade, trace, evaluate, report):
+for command in (demo, questions, sample, grade, trace, update, evaluate, report):
     app.command(command)
 app.command(import_file, name="import")
 app.command(export_file, name="export")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from raml.cli.options import LoadOptions, load, parse_bytes
 from raml.cli.stage import say, show_progress
 from raml.cli.trace_summary import summarize_readouts, summarize_traces
+from raml.cli.writers import check_weights, list_scorers
 from raml.errors import DataError, ModelError, RamlError, RunError
 from raml.records import ModelIdentity, Question, Readout, ReadoutSettings, Trace, TraceSettings, Trajectory
 from raml.store import Journal, Run, StageClock, lock_run
@@ -74,11 +75,11 @@ def trace(
     config = {"model": model, "limit": limit, "alpha": alpha, "settings": settings, "readout": asked}
     clock = StageClock(folder, "trace", config)
     with lock_run(run):
-        for name, own, as_written in _list_scorers(model, trajectories, options):
+        for name, own, as_written in list_scorers(model, trajectories, options):
             try:
                 loaded = load(name, as_written)
                 if model is None:
-                    _check_weights(loaded, own)
+                    check_weights(loaded, own)
             except ModelError as error:  # the other writers go on
                 work.errors += [(trajectory.id, error) for trajectory in own]
                 continue
@@ -258,43 +259,3 @@ def _draw(
             figure = plot_traces(questions, trajectories, drawn, alpha=alpha, max_questions=MAX_PANELS)
             files += save_figure(figure, folder.figures_path / name)
     return files
-
-
-def _list_scorers(
-    model: str | None, trajectories: Sequence[Trajectory], options: LoadOptions | None
-) -> Iterator[tuple[str, Sequence[Trajectory], LoadOptions]]:
-    """List the models that score, each with the trajectories that are its to score and how to load it.
-
-    Without a model named, these are the writers, with the revision and arithmetic they had unless the options differ.
-    """
-    options = options or LoadOptions()
-    if model is not None:
-        yield model, trajectories, options
-        return
-    writers = dict.fromkeys((t.model.name, t.model.revision, t.model.dtype) for t in trajectories)
-    for name, revision, dtype in writers:
-        own = [t for t in trajectories if (t.model.name, t.model.revision, t.model.dtype) == (name, revision, dtype)]
-        as_written = replace(
-            options,
-            dtype=dtype if options.dtype == "auto" else options.dtype,
-            revision=revision if options.revision is None else options.revision,
-        )
-        yield name, own, as_written
-
-
-def _check_weights(loaded: LoadedModel, trajectories: Sequence[Trajectory]) -> None:
-    """Refuse a model of the right name whose weights are not those that wrote the trajectories.
-
-    Where a server held the weights, only configuration and tokenizer can be compared.
-
-    Raises:
-        ModelError: the hashes differ.
-    """
-    for trajectory in trajectories:
-        written, now = trajectory.model, loaded.identity
-        same_weights = written.weights_sha256 in (None, now.weights_sha256)
-        if not same_weights or written.config_sha256 != now.config_sha256:
-            raise ModelError(
-                f"Trajectory {trajectory.id} was written by {now.name} with other weights or another configuration "
-                f"than it has now. Bring those back, or score with these by --model {now.name}."
-            )

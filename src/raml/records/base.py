@@ -19,7 +19,7 @@ Engine = Literal["transformers", "vllm", "server"]
 Kind = Literal["math", "choice", "code", "reasoning-gym"]
 Text = Literal["trajectory", "other question", "shuffled", "random tokens"]
 Verdict = Literal["right", "wrong", "no answer", "unparsed", "timed out", "undecided"]
-IntervalMethod = Literal["BCa+t", "percentile+t", "bound"]
+IntervalMethod = Literal["BCa+t", "percentile+t", "bound", "none"]
 
 
 def hash_key(*parts: object) -> str:

@@ -10,19 +10,20 @@ from raml.records.base import SCHEMA_VERSION, IntervalMethod, Verdict
 
 @dataclass(frozen=True)
 class Estimate:
-    """A metric over a set of questions, or its difference between two models, with an interval."""
+    """A metric or another mean over a set of questions, or a difference between two models, with an interval."""
 
     name: str
     """Such as "Pass@8" or "Pass@8 difference"."""
     value: float
-    """Mean over the questions, from 0 to 1; a difference from −1 to 1."""
+    """Mean over the questions: a metric's from 0 to 1, its differences' from −1 to 1, other values' in their unit."""
     low: float
     high: float
-    """The interval is for the mean over all questions of which these are a sample; training seeds are as given."""
+    """The interval is for the mean over all questions of which these are a sample; training seeds are as given. It is
+    −∞ to ∞ where values without bounds don't vary, so that nothing is known."""
     level: float
     """The interval's nominal coverage, such as 0.95."""
     method: IntervalMethod
-    """How the interval was made, see `raml.stats.estimate_metric`."""
+    """How the interval was made, see `raml.stats.estimate_metric` and `estimate_mean`."""
     n_questions: int
 
 

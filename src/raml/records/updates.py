@@ -1,4 +1,4 @@
-"""A trajectory as an update of weights, and the explicit inner loop beside it. Axes: P prefixes, L layers."""
+"""A trajectory as an update of weights, and the explicit inner loop beside it. Axes: P prefixes, L layers, O other questions."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ class UpdateSettings:
     """Follow the trajectory up to its final answer statement, or through it."""
     n_prefixes: int = 100
     """Most prefixes on the path, evenly spaced; prefix 0 and the span's end are always among them."""
+    n_others: int = 8
+    """How many other questions of the run are asked with the last update, to see what it does to them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,9 +61,14 @@ class Update:
     weight_norm: NDArray[np.float32]
     """Frobenius norm of that weight itself [L]."""
     condition: NDArray[np.float32]
-    """Condition number of the feed-forward activations of prompt, bridge and answer, which are inverted [P L]."""
+    """What inverting a layer's feed-forward activations amplifies: the largest singular value of those at bridge and
+    answer over the smallest of their part outside the span of the prompt's [P L]."""
     gram: NDArray[np.float64]
     """Inner products of the updates of all layers together, ⟨θ'_i − θ, θ'_j − θ⟩ [P P]."""
+    other_ids: tuple[str, ...]
+    """Other questions that were asked without trajectory, before and with the last update [O]."""
+    other_change: NDArray[np.float32]
+    """Change of their L̂ by the update, in nats; above 0 where it harms [O]."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +89,10 @@ class AlignmentSettings:
 
 @dataclass(frozen=True, eq=False)
 class Alignment:
-    """How the update that a text stands for lies to the negative gradient of the answer's loss (the paper's Eq. 4)."""
+    """How the update that a text stands for lies to the negative gradient of the answer's loss (the paper's Eq. 4).
+
+    Axes besides P and L: D random directions.
+    """
 
     id: str
     """Hash of settings, model, trajectory, kind of text and gold answer: the key of this unit of work."""
@@ -108,7 +118,7 @@ class Alignment:
     """First-order change of L from θ to θ'_i, ⟨∇L(θ), θ'_i − θ⟩, in nats [P]."""
     step_cosine: NDArray[np.float32]
     """Of the step θ'_i − θ'_{i−1} with −∇L at θ'_{i−1}, over all layers: Eq. 4 word for word [P]. The first step starts
-    at θ."""
+    at θ. NaN where the loss has no gradient to rounding, as where the answer has become certain."""
     step_predicted: NDArray[np.float32]
     """First-order change of L by that step, in nats [P]."""
     similarity: NDArray[np.float32]
@@ -116,6 +126,9 @@ class Alignment:
     loss makes there (after SimAOU of Dai et al. 2023, arXiv 2212.10559) [P L]."""
     span_cosine: NDArray[np.float32]
     """Total cosines with −∇L at θ of random directions in the update's own span [P D]."""
+    ceiling: NDArray[np.float32]
+    """The largest total cosine that any change could have which, like the update, leaves alone what the prompt's
+    positions do: the share of ∇L's length that lies in the span of the update's right factors [P]."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,15 @@
-"""Pass@k, G-Pass@k, mG-Pass@k and Avg@n, with intervals and tests over questions."""
+"""Pass@k, G-Pass@k, mG-Pass@k, Avg@n and means of other values, with intervals and tests over questions."""
 
-from raml.stats.inference import adjust_holm, compare_metric, compute_p_value, estimate_metric
+from raml.stats.geometry import PathPlane, PathShape, fit_plane, measure_shape
+from raml.stats.inference import (
+    adjust_holm,
+    average_questions,
+    compare_metric,
+    compute_p_value,
+    compute_paired_p_value,
+    estimate_mean,
+    estimate_metric,
+)
 from raml.stats.metrics import (
     Counts,
     Metric,
@@ -14,13 +23,20 @@ from raml.stats.metrics import (
 __all__ = [
     "Counts",
     "Metric",
+    "PathPlane",
+    "PathShape",
     "adjust_holm",
+    "average_questions",
     "compare_metric",
     "compute_g_pass_at_k",
     "compute_mg_pass_at_k",
     "compute_mg_pass_at_k_integral",
     "compute_p_value",
+    "compute_paired_p_value",
     "compute_pass_at_k",
+    "estimate_mean",
     "estimate_metric",
+    "fit_plane",
     "measure_questions",
+    "measure_shape",
 ]

@@ -54,6 +54,8 @@ _COLUMNS = {
         ("prompt_gap", pa.float64()),
         *((name, _FLOATS) for name in ("loss", "updated_loss", "residual", "norm", "weight_norm", "condition")),
         ("gram", pa.list_(pa.float64())),
+        ("other_ids", pa.list_(pa.string())),
+        ("other_change", _FLOATS),
     ],
     Alignment: [
         *_BASE,
@@ -61,7 +63,7 @@ _COLUMNS = {
         ("base_loss", pa.float64()),
         ("prefix_lens", _IDS),
         *((name, _FLOATS) for name in ("loss", "norm", "cosine", "total_cosine", "predicted")),
-        *((name, _FLOATS) for name in ("step_cosine", "step_predicted", "similarity", "span_cosine")),
+        *((name, _FLOATS) for name in ("step_cosine", "step_predicted", "similarity", "span_cosine", "ceiling")),
     ],
     Adaptation: [
         *_BASE,

@@ -1,0 +1,54 @@
+"""Which model looks at which trajectories: the one that wrote them, or one that was named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from raml.cli.options import LoadOptions
+from raml.errors import ModelError
+from raml.records import Trajectory
+
+if TYPE_CHECKING:
+    from raml.models import LoadedModel
+
+
+def list_scorers(
+    model: str | None, trajectories: Sequence[Trajectory], options: LoadOptions | None
+) -> Iterator[tuple[str, Sequence[Trajectory], LoadOptions]]:
+    """List the models that score, each with the trajectories that are its to score and how to load it.
+
+    Without a model named, these are the writers, with the revision and arithmetic they had unless the options differ.
+    """
+    options = options or LoadOptions()
+    if model is not None:
+        yield model, trajectories, options
+        return
+    writers = dict.fromkeys((t.model.name, t.model.revision, t.model.dtype) for t in trajectories)
+    for name, revision, dtype in writers:
+        own = [t for t in trajectories if (t.model.name, t.model.revision, t.model.dtype) == (name, revision, dtype)]
+        as_written = replace(
+            options,
+            dtype=dtype if options.dtype == "auto" else options.dtype,
+            revision=revision if options.revision is None else options.revision,
+        )
+        yield name, own, as_written
+
+
+def check_weights(loaded: LoadedModel, trajectories: Sequence[Trajectory]) -> None:
+    """Refuse a model of the right name whose weights are not those that wrote the trajectories.
+
+    Where a server held the weights, only configuration and tokenizer can be compared.
+
+    Raises:
+        ModelError: the hashes differ.
+    """
+    for trajectory in trajectories:
+        written, now = trajectory.model, loaded.identity
+        same_weights = written.weights_sha256 in (None, now.weights_sha256)
+        if not same_weights or written.config_sha256 != now.config_sha256:
+            raise ModelError(
+                f"Trajectory {trajectory.id} was written by {now.name} with other weights or another configuration "
+                f"than it has now. Bring those back, or score with these by --model {now.name}."
+            )
