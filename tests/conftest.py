@@ -9,7 +9,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 from jaxtyping import install_import_hook
 
-install_import_hook("raml.scoring", "beartype.beartype")
+install_import_hook(["raml.scoring", "raml.updates"], "beartype.beartype")
 
 import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402

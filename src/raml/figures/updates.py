@@ -37,7 +37,8 @@ def plot_updates(trajectories: Sequence[Trajectory], updates: Sequence[Update]) 
         raise DataError("There is nothing to plot: none of these trajectories has been made an update.")
     with rc_context(STYLE):
         figure = Figure(figsize=(10.5, 6.2), layout="constrained")
-        upper, lower = np.ravel(figure.subfigures(2, 1, height_ratios=(1, 1.15)))
+        halves = figure.add_gridspec(2, 1, height_ratios=(1, 1.15))
+        upper, lower = (figure.add_subfigure(half) for half in halves)
         planes = upper.subplots(1, N_PLANES, squeeze=False)[0]
         for axis, update in zip(planes, _choose_planes(shown, correct), strict=False):
             _draw_plane(axis, update, LOOKS[correct[update.trajectory_id]][2])

@@ -63,9 +63,8 @@ def compile_trajectory(
         raise DataError(f"A path of {settings.n_prefixes} prefixes goes nowhere; n_prefixes is at least 2.")
     probe = plan_probe(loaded, trajectory, question, settings.bridge, settings.span)
     path = follow(loaded, trajectory, probe, settings.n_prefixes, memory=memory)
-    prompt, text, asked = (
-        torch.tensor(i, device=loaded.device) for i in (probe.prompt_ids, probe.trajectory_ids, probe.ids)
-    )
+    parts = (probe.prompt_ids, probe.trajectory_ids, probe.ids)
+    prompt, text, asked = (torch.tensor(ids, dtype=torch.long, device=loaded.device) for ids in parts)
     logit_gap, prompt_gap = verify_update(loaded.model, prompt, text, asked, take_point(path), len(probe.answer_ids))
     jobs = list(others.values())
     change = score_bare(loaded, jobs, take_point(path)) - score_bare(loaded, jobs) if jobs else torch.zeros(0)
