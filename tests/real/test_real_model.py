@@ -7,9 +7,10 @@ import torch
 
 from raml.models import load_model
 from raml.probes import read_out_trajectory, trace_trajectory
-from raml.records import Question, ReadoutSettings, SamplingSettings
+from raml.records import Question, ReadoutSettings, SamplingSettings, UpdateSettings
 from raml.sampling import sample_trajectories
 from raml.scoring import answer_nll_by_definition, answer_nll_in_one_pass, find_obstacle
+from raml.updates import compile_trajectory, compile_update_by_definition, take_point
 
 pytestmark = [
     pytest.mark.real,
@@ -76,3 +77,18 @@ def test_the_models_own_answers_are_those_of_generate(real, trajectory):
     assert fast.token_ids == slow.token_ids
     assert fast.answers == slow.answers
     torch.testing.assert_close(torch.tensor(fast.margin), torch.tensor(slow.margin), rtol=0, atol=2e-4)
+
+
+def test_a_trajectory_compiled_into_weights_answers_as_in_the_context(real, trajectory):
+    record, path = compile_trajectory(real, trajectory, QUESTION, UpdateSettings(n_prefixes=4))
+    assert record.exact
+    assert record.logit_gap < 1e-3
+    assert record.prompt_gap < 1e-3
+    assert record.residual.max() < 1e-5
+    assert abs(record.loss[-1] - record.loss[0]) > 0.1, "the trajectory made no difference, so this shows nothing"
+    assert record.updated_loss == pytest.approx(record.loss, abs=1e-3)
+    ids = [torch.tensor(part) for part in (trajectory.prompt_ids, trajectory.token_ids[: trajectory.reasoning_len])]
+    probe = torch.tensor(record.bridge_ids + record.answer_ids)
+    one = compile_update_by_definition(real.model, *ids, probe)
+    for ours, theirs in zip(take_point(path), one.layers, strict=True):
+        assert (ours - theirs).measure_norm() < 1e-3 * theirs.measure_norm()

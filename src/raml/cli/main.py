@@ -19,6 +19,7 @@ from raml.cli.evaluate import evaluate
 from raml.cli.exporting import export_file
 from raml.cli.grade import grade
 from raml.cli.importing import import_file
+from raml.cli.landscape import landscape
 from raml.cli.questions import questions
 from raml.cli.report import report
 from raml.cli.sample import sample
@@ -38,7 +39,7 @@ app = App(
     version_flags=["--version"],
     suppress_keyboard_interrupt=False,
 )
-for command in (demo, questions, sample, grade, trace, update, evaluate, report):
+for command in (demo, questions, sample, grade, trace, landscape, update, evaluate, report):
     app.command(command)
 app.command(import_file, name="import")
 app.command(export_file, name="export")

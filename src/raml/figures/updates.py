@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter
 
 from raml.errors import DataError
 from raml.figures.traces import LOOKS, STYLE
@@ -112,6 +113,8 @@ def _draw_layers(axis: Axes, updates: Sequence[Update], color: str, dashes: obje
     axis.fill_between(layers, low, high, color=color, alpha=0.15, linewidth=0)
     axis.plot(layers, shares.mean(axis=0), color=color, linestyle=dashes, linewidth=1.8)
     axis.set_yscale("log")
+    for formatted in (axis.yaxis.set_major_formatter, axis.yaxis.set_minor_formatter):
+        formatted(FuncFormatter(_show_share))
 
 
 def _label(axis: Axes, x: str, y: str) -> None:
@@ -119,3 +122,8 @@ def _label(axis: Axes, x: str, y: str) -> None:
     axis.set_ylabel(y, fontsize=9)
     axis.grid(visible=True, linewidth=0.4, alpha=0.4)
     axis.tick_params(labelsize=8)
+
+
+def _show_share(value: float, _place: int | None = None) -> str:
+    """A share on a logarithmic axis: only the 1s, 2s and 5s."""
+    return f"{value:g}" if f"{value:e}"[0] in "125" else ""

@@ -1,0 +1,275 @@
+"""`raml landscape`: the answer's loss over a plane in weight space, and trajectories on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from raml.cli.options import LoadOptions, load
+from raml.cli.stage import say, show_progress
+from raml.cli.units import read_units
+from raml.cli.update import choose_for_adapter, choose_trajectory
+from raml.cli.writers import check_weights, list_scorers
+from raml.errors import DataError, RamlError
+from raml.records import Landscape, LandscapePoint, LandscapeSettings, PlanePath, Question, Trajectory
+from raml.store import Journal, Run, StageClock, lock_run, read_jsonl, write_atomically
+from raml.store.landscapes import read_landscape, write_landscape
+
+if TYPE_CHECKING:
+    from raml.landscapes import AnswerRow, Direction
+    from raml.models import LoadedModel
+    from raml.updates.probe import Probe
+
+
+def landscape(
+    run: Path,
+    *,
+    model: str | None = None,
+    n_questions: int = 8,
+    n_paths: int = 8,
+    workers: int = 1,
+    settings: Annotated[LandscapeSettings | None, Parameter(name="*")] = None,
+    options: Annotated[LoadOptions | None, Parameter(name="*")] = None,
+) -> None:
+    """Measure the answer's loss without trajectory on a plane through the weights, and draw trajectories on it.
+
+    Example: `raml landscape runs/tiny --plane path --n-steps 15`
+
+    Killed at any moment and run again, it measures only the points that are missing. The weights are never written.
+
+    Parameters
+    ----------
+    run
+        A run folder with trajectories (see `raml sample` and `raml import`).
+    model
+        The model at the origin; by default the one that wrote the first trajectory.
+    n_questions
+        How many of the run's questions are asked at each point; the trajectory's own comes first for --plane path.
+    n_paths
+        Draw the paths of so many trajectories of these questions; 0 for none.
+    workers
+        Processes on this machine that share the points; each holds the model.
+    """
+    settings = settings or LandscapeSettings()
+    _check_ranges(settings, n_questions, n_paths, workers)
+    folder, questions, trajectories = read_units(run, None)
+    writer, own, as_written = next(iter(list_scorers(model, trajectories, options)))
+    if settings.plane == "path":
+        chosen = _choose_spanning(own, settings.trajectory_id)
+        settings, own = replace(settings, trajectory_id=chosen.id), [chosen, *(t for t in own if t is not chosen)]
+    clock = StageClock(folder, "landscape", {"model": model, "n_questions": n_questions, "settings": settings})
+    with lock_run(run):
+        loaded = load(writer, as_written)
+        if model is None:
+            check_weights(loaded, own)
+        asked = _choose_questions(questions, own, n_questions)
+        work = _Work(folder, loaded, asked, own, settings, as_written)
+        surface, n_new, notes = _measure(work, n_paths, workers)
+        path = work.find_file(surface.id)
+        write_landscape(path, surface)
+        work.find_journal(surface.id).unlink(missing_ok=True)
+        files = _draw(folder, surface, own)
+        clock.finish(
+            inputs=(folder.questions_path, folder.trajectories_path),
+            outputs={path: None, **dict.fromkeys(files)},
+            n_units=surface.loss[0].size,
+            n_new=n_new,
+            seed=settings.seed,
+            model=loaded.identity,
+        )
+    for note in notes:
+        say(note)
+    say(f"Wrote {path}: {surface.loss[0].size} points ({surface.loss[0].size - n_new} were there)")
+    _summarize(surface, own)
+    for file in files:
+        say(f"Figure: {file}")
+    say(f"Next: raml update {folder.path}")
+
+
+def _check_ranges(settings: LandscapeSettings, n_questions: int, n_paths: int, workers: int) -> None:
+    """Refuse settings that make no sense, before anything is read.
+
+    Raises:
+        DataError: one is out of its range, or does not go with the plane.
+    """
+    for flag, value, low in (("--n-questions", n_questions, 1), ("--n-paths", n_paths, 0), ("--workers", workers, 1)):
+        if value < low:
+            raise DataError(f"{flag} is {value}; it must be at least {low}.")
+    if settings.n_steps < 3 or settings.n_steps % 2 == 0:
+        raise DataError(f"--n-steps is {settings.n_steps}; it must be odd, and at least 3.")
+    if not 0 < settings.reach < float("inf"):
+        raise DataError(f"--reach is {settings.reach}; it must be above 0, and finite.")
+    if settings.seed < 0:
+        raise DataError(f"--seed is {settings.seed}; it must be at least 0.")
+    n_toward = 2 if settings.plane == "checkpoints" else 0
+    if len(settings.toward) != n_toward:
+        raise DataError(
+            f"--plane {settings.plane} takes {n_toward} models by --toward; {len(settings.toward)} are given."
+        )
+    if settings.trajectory_id is not None and settings.plane != "path":
+        raise DataError("--trajectory-id needs --plane path.")
+
+
+def _choose_spanning(trajectories: Sequence[Trajectory], wanted: str | None) -> Trajectory:
+    """The trajectory whose path spans the plane: the one named, else the first right one."""
+    return choose_for_adapter(trajectories) if wanted is None else choose_trajectory(trajectories, wanted)
+
+
+def _choose_questions(
+    questions: Sequence[Question], trajectories: Sequence[Trajectory], n: int
+) -> list[tuple[Question, Trajectory]]:
+    """The first questions that have an answer text and a trajectory, each with the trajectory whose prompt is used.
+
+    Raises:
+        DataError: there is none.
+    """
+    by_id = {question.id: question for question in questions if question.kind != "code"}
+    first: dict[str, Trajectory] = {}
+    for trajectory in trajectories:
+        first.setdefault(trajectory.question_id, trajectory)
+    chosen = [(by_id[key], trajectory) for key, trajectory in first.items() if key in by_id][:n]
+    if not chosen:
+        raise DataError("All of these questions ask for programs; there is no answer text to score.")
+    return chosen
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What is measured."""
+
+    folder: Run
+    loaded: LoadedModel
+    asked: Sequence[tuple[Question, Trajectory]]
+    trajectories: Sequence[Trajectory]
+    settings: LandscapeSettings
+    options: LoadOptions
+
+    def find_file(self, landscape_id: str) -> Path:
+        """Where the landscape will be."""
+        return self.folder.landscapes_path / f"{self.settings.plane}-{landscape_id}.safetensors"
+
+    def find_journal(self, landscape_id: str) -> Path:
+        """Where its points are until all are there."""
+        return self.folder.landscapes_path / f"{landscape_id}.journal.jsonl"
+
+
+def _measure(work: _Work, n_paths: int, workers: int) -> tuple[Landscape, int, list[str]]:
+    """Measure the points that are missing and the paths; returns also how many points were new, and notes."""
+    from raml.landscapes import build_landscape, find_landscape_id, measure_plane, measure_points
+
+    rows, loaded, settings = _make_rows(work), work.loaded, work.settings
+    landscape_id = find_landscape_id(loaded.identity, settings, rows)
+    journal_path, finished = work.find_journal(landscape_id), work.find_file(landscape_id)
+    make = _choose_maker(work)
+    directions = make(loaded)
+    geometry = measure_plane(loaded.model, *directions)
+    points = read_jsonl(journal_path, LandscapePoint) if journal_path.is_file() else []
+    if finished.is_file():
+        points = _take_apart(read_landscape(finished))
+    n_there, n_all = len(points), settings.n_steps**2
+    opened = partial(load, loaded.identity.name, work.options) if workers > 1 else lambda: loaded
+    with show_progress("points", n_all, n_there) as bar, Journal(journal_path) as journal:
+        done = [(point.x, point.y) for point in points]
+        for point in measure_points(
+            opened, rows, settings, landscape_id=landscape_id, make=make, done=done, n_workers=workers
+        ):
+            journal.append([point])
+            points.append(point)
+            bar.advance()
+    paths, notes = _follow(work, directions, geometry, n_paths)
+    surface = build_landscape(loaded.identity, settings, rows, points, geometry=geometry, paths=paths)
+    return surface, len(points) - n_there, notes
+
+
+def _make_rows(work: _Work) -> list[AnswerRow]:
+    """What is scored at each point: prompts as they were sampled, bridge, gold answers."""
+    from raml.landscapes import AnswerRow
+    from raml.updates import plan_bare
+
+    questions, trajectories = [question for question, _ in work.asked], [trajectory for _, trajectory in work.asked]
+    jobs = plan_bare(work.loaded, questions, trajectories, work.settings.bridge)
+    return [AnswerRow(key, job.prompt_ids, job.bridge_ids, job.answers[0]) for key, job in jobs.items()]
+
+
+def _plan(work: _Work, trajectory: Trajectory) -> Probe:
+    from raml.updates.probe import plan_probe
+
+    by_id = {question.id: question for question, _ in work.asked}
+    return plan_probe(work.loaded, trajectory, by_id[trajectory.question_id], work.settings.bridge, "reasoning")
+
+
+def _choose_maker(work: _Work) -> Callable[[LoadedModel], tuple[Direction, Direction]]:
+    """What makes the two directions, here and in each worker."""
+    from raml.landscapes import make_directions, span_path
+
+    if work.settings.plane == "path":
+        return partial(span_path, probe=_plan(work, work.trajectories[0]))
+    return partial(make_directions, settings=work.settings)
+
+
+def _follow(
+    work: _Work, directions: tuple[Direction, Direction], geometry: tuple[float, float, float], n_paths: int
+) -> tuple[list[PlanePath], list[str]]:
+    """Trace trajectories of the questions that are asked, and project them; what could not be traced is told."""
+    from raml.landscapes import follow_probe, project_path
+    from raml.updates import find_update_obstacle
+
+    if n_paths and (obstacle := find_update_obstacle(work.loaded.model)):
+        return [], [f"Note: no paths are drawn: {obstacle}."]
+    ids = {question.id for question, _ in work.asked}
+    chosen = [trajectory for trajectory in work.trajectories if trajectory.question_id in ids][:n_paths]
+    paths: list[PlanePath] = []
+    notes: list[str] = []
+    with show_progress("paths", len(chosen)) as bar:
+        for trajectory in chosen:
+            try:
+                path = follow_probe(work.loaded, _plan(work, trajectory))
+                paths.append(project_path(work.loaded.model, trajectory.id, path, directions, geometry))
+            except RamlError as error:
+                notes.append(f"Path left out: {error}")
+            bar.advance()
+    return paths, notes
+
+
+def _take_apart(surface: Landscape) -> list[LandscapePoint]:
+    """The points of a landscape that is there."""
+    n = range(len(surface.alphas))
+    return [
+        LandscapePoint(f"{surface.id}-{x}-{y}", surface.id, x, y, surface.loss[:, x, y].copy()) for x in n for y in n
+    ]
+
+
+def _draw(folder: Run, surface: Landscape, trajectories: Sequence[Trajectory]) -> list[Path]:
+    """Draw the surface: with paths as in the paper's Fig. 2, with their projections, and as an interactive page."""
+    from raml.figures import build_landscape_page, plot_landscape, save_figure
+
+    name = f"landscape-{surface.settings.plane}"
+    files = [*save_figure(plot_landscape(surface, trajectories), folder.figures_path / name)]
+    if surface.paths:
+        figure = plot_landscape(surface, trajectories, draw="paper")
+        files += save_figure(figure, folder.figures_path / f"{name}-paper")
+    page = folder.figures_path / f"{name}.html"
+    write_atomically(page, build_landscape_page(surface, trajectories).encode())
+    return [*files, page]
+
+
+def _summarize(surface: Landscape, trajectories: Sequence[Trajectory]) -> None:
+    """Print the base loss, the lowest point, and how far the paths lie off the plane."""
+    mean = surface.loss.mean(axis=0)
+    x, y = divmod(int(mean.argmin()), mean.shape[1])
+    say(f"L̂ without trajectory, mean over {len(surface.question_ids)} questions, in nats:")
+    say(
+        f"  {surface.base_loss.mean():.3f} at the weights, lowest {mean.min():.3f} at "
+        f"({surface.alphas[x]:+.2f}, {surface.betas[y]:+.2f}), highest {mean.max():.3f}"
+    )
+    correct = {trajectory.id: trajectory.correct for trajectory in trajectories}
+    for label, wanted in (("right", True), ("wrong", False)):
+        shares = [100 * path.off_plane_share for path in surface.paths if correct[path.trajectory_id] is wanted]
+        if shares:
+            mean_share = sum(shares) / len(shares)
+            say(f"{label}: {mean_share:.2f} % of the paths' length lies off the plane ({len(shares)} paths)")

@@ -1,0 +1,287 @@
+"""A model at θ + α d₁ + β d₂ whose weights are never written.
+
+While a module runs, its instance has an attribute with the name of the parameter that hides it: a scratch tensor with
+the moved weights. One scratch serves all modules in turn. The parameters stay registered and untouched, so there is
+nothing to undo and nothing to drift: adding and subtracting in place in bfloat16 changes the weights by 4 % of their
+norm over 121 points.
+"""
+
+from __future__ import annotations
+
+import bisect
+import contextlib
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from transformers import PreTrainedModel
+
+from raml.errors import ModelError
+from raml.landscapes.directions import TILE, Direction, Rows, check_plain, split_rows
+
+ALIGNMENT = 64
+"""Elements to whose multiples scratch tensors are aligned, which matrix kernels like."""
+TRIAL_STEP = 2.0**-10
+"""How far along both directions the pass goes that finds out how parameters are read."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Slot:
+    """A parameter as attribute of a module; tied ones have several."""
+
+    module: torch.nn.Module
+    attribute: str
+    name: str
+    parameter: Tensor
+
+
+class Perturbation:
+    """Moves a model along two directions while a block runs; see `at`.
+
+    It takes the scratch for the largest module, and for those parameters that are read while no module of theirs runs,
+    such as the output layer's where they are part of the plane.
+    """
+
+    def __init__(self, model: PreTrainedModel, first: Direction, second: Direction) -> None:
+        check_plain(model)
+        self.directions = (first, second)
+        self._slots = _list_slots(model, {*first.names, *second.names})
+        self._held: set[str] = set()
+        self._scratch: dict[tuple[torch.device, torch.dtype], _Scratch] = {}
+        self._moves: list[tuple[Direction, float]] = []
+        self._watcher: _Watcher | None = None
+
+    def learn(self, run: Callable[[], object]) -> None:
+        """Find out in one pass how parameters are read; to be called once, before `at`.
+
+        Most are read by the module they belong to. What is read past it, as a Mamba layer does with its convolution, or
+        the output layer that is cut into blocks, will be moved for the whole pass.
+
+        Raises:
+            ModelError: a parameter of the plane isn't read at all, so that the plane would be another than it seems.
+        """
+        self._watcher = _Watcher([slot for slots in self._slots.values() for slot in slots])
+        try:
+            with self.at(TRIAL_STEP, TRIAL_STEP), self._watcher:
+                run()
+            self._held = self._watcher.read_past
+            read = self._watcher.read | self._held
+        finally:
+            self._watcher = None
+        names = {slot.name for slots in self._slots.values() for slot in slots}
+        kinds = {_forget_numbers(name) for name in read}  # an expert that no token chose is read in another layer
+        for name in sorted(names):
+            if _forget_numbers(name) not in kinds:
+                raise ModelError(
+                    f"{name} is not read in a forward pass of this model, or from a copy elsewhere: "
+                    "a landscape can't move it. Choose another model or plane."
+                )
+
+    @contextlib.contextmanager
+    def at(self, alpha: float, beta: float) -> Iterator[None]:
+        """Let the model compute at θ + alpha d₁ + beta d₂ while the block runs, in inference mode.
+
+        Weights are added up in float32 at least and rounded once to the model's arithmetic. A direction whose step is 0
+        is left out: at (0, 0) the model runs as it is, to the bit.
+        """
+        self._moves = [
+            (direction, step) for direction, step in zip(self.directions, (alpha, beta), strict=True) if step
+        ]
+        handles: list[torch.utils.hooks.RemovableHandle] = []
+        with torch.inference_mode():
+            try:
+                self._hold()
+                for module, slots in self._slots.items():
+                    moved = [slot for slot in slots if slot.name not in self._held and self._is_moved(slot.name)]
+                    if moved:
+                        handles += self._hook(module, moved)
+                yield
+            finally:
+                for handle in handles:
+                    handle.remove()
+                for slots in self._slots.values():
+                    _uncover(slots)
+                for scratch in self._scratch.values():
+                    scratch.used = 0
+                self._moves = []
+
+    def _is_moved(self, name: str) -> bool:
+        return any(name in direction.names for direction, _ in self._moves)
+
+    def _hold(self) -> None:
+        """Cover what is read past its module, for the whole pass."""
+        covers: dict[str, Tensor] = {}
+        for slot in (slot for slots in self._slots.values() for slot in slots):
+            if slot.name in self._held and self._is_moved(slot.name):
+                if slot.name not in covers:
+                    covers[slot.name] = self._find_scratch(slot.parameter).take(slot.parameter)
+                    self._fill(covers[slot.name], slot, None)
+                slot.module.__dict__[slot.attribute] = covers[slot.name]
+
+    def _hook(self, module: torch.nn.Module, slots: list[_Slot]) -> list[torch.utils.hooks.RemovableHandle]:
+        """Cover a module's parameters while it runs."""
+        scratches = {id(scratch): scratch for scratch in (self._find_scratch(slot.parameter) for slot in slots)}
+        marks: list[list[int]] = []
+
+        def cover(_: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            marks.append([scratch.used for scratch in scratches.values()])
+            rows = _find_embedded(module, args, kwargs)
+            for slot in slots:
+                moved = self._find_scratch(slot.parameter).take(slot.parameter)
+                self._fill(moved, slot, rows)
+                slot.module.__dict__[slot.attribute] = moved
+
+        def uncover(*_: object) -> None:
+            _uncover(slots)
+            if self._watcher is not None:
+                self._watcher.forget(slots)
+            for scratch, mark in zip(scratches.values(), marks.pop(), strict=True):
+                scratch.used = mark
+
+        return [
+            module.register_forward_pre_hook(cover, with_kwargs=True),
+            module.register_forward_hook(uncover),
+        ]
+
+    def _fill(self, moved: Tensor, slot: _Slot, wanted: Tensor | None) -> None:
+        """Write moved weights, all or only wanted rows."""
+        with self._watcher.pausing() if self._watcher is not None else contextlib.nullcontext():
+            moves = [(direction, step) for direction, step in self._moves if slot.name in direction.names]
+            own = 1.0 - sum(step for direction, step in moves if direction.leads_to)
+            precise = torch.promote_types(moved.dtype, torch.float32)
+            work = self._find_scratch(moved, precise)
+            for rows in [wanted] if wanted is not None else split_rows(moved):
+                source, mark = slot.parameter[rows], work.used
+                in_place = precise == moved.dtype and wanted is None
+                tile = moved[rows] if in_place else work.take(source)
+                _add_up(tile, source, own, moves, slot.name, rows)
+                if not in_place:
+                    moved[rows] = tile.to(moved.dtype) if wanted is not None else tile
+                work.used = mark
+        if self._watcher is not None:
+            self._watcher.expect(slot, moved, is_partial=wanted is not None)
+
+    def _find_scratch(self, like: Tensor, dtype: torch.dtype | None = None) -> _Scratch:
+        return self._scratch.setdefault((like.device, dtype or like.dtype), _Scratch(like.device, dtype or like.dtype))
+
+
+class _Scratch:
+    """Memory that is lent out in stacks: modules that run inside others lie above theirs."""
+
+    def __init__(self, device: torch.device, dtype: torch.dtype) -> None:
+        self.buffer = torch.empty(TILE, device=device, dtype=dtype)
+        self.used = 0
+
+    def take(self, like: Tensor) -> Tensor:
+        """Lend a tensor of another's shape, until `used` is set back."""
+        end = self.used + like.numel()
+        if end > len(self.buffer):
+            self.buffer = torch.empty(end, device=self.buffer.device, dtype=self.buffer.dtype)
+        taken = self.buffer[self.used : end].view(like.shape)
+        self.used = -(-end // ALIGNMENT) * ALIGNMENT
+        return taken
+
+
+class _Watcher(TorchDispatchMode):
+    """Sees which memory each operation reads."""
+
+    def __init__(self, slots: list[_Slot]) -> None:
+        super().__init__()
+        places = {slot.parameter.data_ptr(): slot for slot in slots if slot.parameter.numel()}
+        self._starts = sorted(places)
+        self._pristine = [places[start] for start in self._starts]
+        self._covers: dict[_Slot, tuple[int, int, bool]] = {}
+        self._is_paused = False
+        self.read: set[str] = set()
+        """Parameters that were read as moved."""
+        self.read_past: set[str] = set()
+        """Parameters that were read as they are, although they should move."""
+
+    @contextlib.contextmanager
+    def pausing(self) -> Iterator[None]:
+        """Leave out the operations of a block."""
+        self._is_paused = True
+        try:
+            yield
+        finally:
+            self._is_paused = False
+
+    def expect(self, slot: _Slot, moved: Tensor, *, is_partial: bool) -> None:
+        """Take reading this memory as reading the moved parameter."""
+        start = moved.data_ptr()
+        self._covers[slot] = (start, start + moved.numel() * moved.element_size(), is_partial)
+
+    def forget(self, slots: list[_Slot]) -> None:
+        """Their memory will serve others."""
+        for slot in slots:
+            del self._covers[slot]
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # noqa: ANN001, ANN204
+        if not self._is_paused:
+            for value in tree_leaves((args, kwargs)):
+                if isinstance(value, Tensor) and value.numel():
+                    self._note(func, value.data_ptr())
+        return func(*args, **(kwargs or {}))
+
+    def _note(self, func: Any, place: int) -> None:  # noqa: ANN401
+        for slot, (start, end, is_partial) in self._covers.items():
+            if start <= place < end:
+                self.read.add(slot.name)
+                if is_partial and func is not torch.ops.aten.embedding.default:
+                    self.read_past.add(slot.name)  # more than the rows that were filled
+        i = bisect.bisect_right(self._starts, place) - 1
+        if i >= 0:
+            slot = self._pristine[i]
+            if place < self._starts[i] + slot.parameter.numel() * slot.parameter.element_size():
+                self.read_past.add(slot.name)
+
+
+def _list_slots(model: PreTrainedModel, names: set[str]) -> dict[torch.nn.Module, list[_Slot]]:
+    """Find the modules that own the parameters of a plane.
+
+    Raises:
+        ModelError: the model has no such parameter.
+    """
+    own = {id(parameter): name for name, parameter in model.named_parameters()}
+    if strange := names - set(own.values()):
+        raise ModelError(f"The plane moves {min(strange)}, which is no parameter of this model.")
+    slots: dict[torch.nn.Module, list[_Slot]] = {}
+    for module in model.modules():
+        for attribute, parameter in module.named_parameters(recurse=False, remove_duplicate=False):
+            if own[id(parameter)] in names:
+                slots.setdefault(module, []).append(_Slot(module, attribute, own[id(parameter)], parameter))
+    return slots
+
+
+def _add_up(
+    tile: Tensor, source: Tensor, own: float, moves: list[tuple[Direction, float]], name: str, rows: Rows
+) -> None:
+    """Write own × weights + the sum of steps × directions into a tile."""
+    start = source
+    if own != 1 or source.dtype != tile.dtype:
+        start = torch.mul(source, own, out=tile)
+    for direction, step in moves:
+        direction.add(tile, start, name, rows, step)
+        start = tile
+
+
+def _find_embedded(module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
+    """The rows of its table that a call of an embedding will read; None for other modules: all."""
+    ids = args[0] if args else kwargs.get("input")
+    if not isinstance(module, torch.nn.Embedding) or not isinstance(ids, Tensor) or ids.is_floating_point():
+        return None
+    return ids.flatten()
+
+
+def _uncover(slots: list[_Slot]) -> None:
+    for slot in slots:
+        slot.module.__dict__.pop(slot.attribute, None)
+
+
+def _forget_numbers(name: str) -> str:
+    return re.sub(r"\d+", "#", name)
