@@ -21,15 +21,32 @@ if TYPE_CHECKING:
     from raml.answers import extract_answer, grade_response, same_answer
     from raml.errors import DataError, MissingExtra, ModelError, NumericsError, RamlError, RunError, UndecidedError
     from raml.evaluation import choose_metrics, collect_cells, evaluate
-    from raml.figures import plot_evaluation, plot_traces, plot_training, save_figure, smooth_ema
+    from raml.figures import (
+        plot_adaptation,
+        plot_alignment,
+        plot_evaluation,
+        plot_landscape,
+        plot_traces,
+        plot_training,
+        plot_updates,
+        save_figure,
+        smooth_ema,
+    )
+    from raml.landscapes import build_landscape, draw_direction, measure_points, project_path, span_path
     from raml.models import LoadedModel, load_model
     from raml.probes import read_out_trajectory, trace_trajectory
     from raml.questions import clean_questions, read_question_file
     from raml.questions.sources import SourceSettings, load_source
     from raml.records import (
+        Adaptation,
+        AdaptSettings,
+        Alignment,
+        AlignmentSettings,
         CodeTests,
         Estimate,
         Evaluation,
+        Landscape,
+        LandscapeSettings,
         Manifest,
         ModelIdentity,
         PromptSettings,
@@ -40,11 +57,21 @@ if TYPE_CHECKING:
         Trace,
         TraceSettings,
         Trajectory,
+        Update,
+        UpdateSettings,
     )
     from raml.report import build_report
     from raml.sampling import make_imported, sample_trajectories
     from raml.scoring import Job, answer_nll_by_definition, answer_nll_in_one_pass, find_obstacle, score_in_one_pass
-    from raml.stats import Counts, Metric, compare_metric, compute_p_value, estimate_metric
+    from raml.stats import (
+        Counts,
+        Metric,
+        compare_metric,
+        compute_p_value,
+        compute_paired_p_value,
+        estimate_mean,
+        estimate_metric,
+    )
     from raml.store import Run
     from raml.training import (
         DpoSettings,
@@ -55,6 +82,14 @@ if TYPE_CHECKING:
         train_grpo,
         train_sft,
     )
+    from raml.updates import (
+        adapt_to_trajectory,
+        applying,
+        compile_trajectory,
+        measure_alignment,
+        trace_path,
+        write_adapter,
+    )
 
 __version__ = version("raml")
 
@@ -63,25 +98,35 @@ _ROOMS = {
     "raml.answers": "extract_answer grade_response same_answer",
     "raml.errors": "DataError ModelError MissingExtra NumericsError RamlError RunError UndecidedError",
     "raml.evaluation": "choose_metrics collect_cells evaluate",
-    "raml.figures": "plot_evaluation plot_traces plot_training save_figure smooth_ema",
+    "raml.figures": (
+        "plot_adaptation plot_alignment plot_evaluation plot_landscape plot_traces plot_training plot_updates "
+        "save_figure smooth_ema"
+    ),
+    "raml.landscapes": "build_landscape draw_direction measure_points project_path span_path",
     "raml.models": "LoadedModel load_model",
     "raml.probes": "read_out_trajectory trace_trajectory",
     "raml.questions": "clean_questions read_question_file",
     "raml.questions.sources": "SourceSettings load_source",
     "raml.records": (
-        "CodeTests Estimate Evaluation Manifest ModelIdentity PromptSettings Question Readout ReadoutSettings "
-        "SamplingSettings Trace TraceSettings Trajectory"
+        "AdaptSettings Adaptation Alignment AlignmentSettings CodeTests Estimate Evaluation Landscape "
+        "LandscapeSettings Manifest ModelIdentity PromptSettings Question Readout ReadoutSettings SamplingSettings "
+        "Trace TraceSettings Trajectory Update UpdateSettings"
     ),
     "raml.report": "build_report",
     "raml.sampling": "make_imported sample_trajectories",
     "raml.scoring": "Job answer_nll_by_definition answer_nll_in_one_pass find_obstacle score_in_one_pass",
-    "raml.stats": "Counts Metric compare_metric compute_p_value estimate_metric",
+    "raml.stats": "Counts Metric compare_metric compute_p_value compute_paired_p_value estimate_mean estimate_metric",
     "raml.store": "Run",
+    "raml.updates": "adapt_to_trajectory applying compile_trajectory measure_alignment trace_path write_adapter",
     "raml.training": "DpoSettings GrpoSettings SftSettings TrainingResult train_dpo train_grpo train_sft",
 }
 _HOMES = {name: room for room, names in _ROOMS.items() for name in names.split()}
 
 __all__ = [
+    "AdaptSettings",
+    "Adaptation",
+    "Alignment",
+    "AlignmentSettings",
     "CodeTests",
     "Counts",
     "DataError",
@@ -90,6 +135,8 @@ __all__ = [
     "Evaluation",
     "GrpoSettings",
     "Job",
+    "Landscape",
+    "LandscapeSettings",
     "LoadedModel",
     "Manifest",
     "Metric",
@@ -112,15 +159,24 @@ __all__ = [
     "TrainingResult",
     "Trajectory",
     "UndecidedError",
+    "Update",
+    "UpdateSettings",
     "__version__",
+    "adapt_to_trajectory",
     "answer_nll_by_definition",
     "answer_nll_in_one_pass",
+    "applying",
+    "build_landscape",
     "build_report",
     "choose_metrics",
     "clean_questions",
     "collect_cells",
     "compare_metric",
+    "compile_trajectory",
     "compute_p_value",
+    "compute_paired_p_value",
+    "draw_direction",
+    "estimate_mean",
     "estimate_metric",
     "evaluate",
     "extract_answer",
@@ -129,9 +185,16 @@ __all__ = [
     "load_model",
     "load_source",
     "make_imported",
+    "measure_alignment",
+    "measure_points",
+    "plot_adaptation",
+    "plot_alignment",
     "plot_evaluation",
+    "plot_landscape",
     "plot_traces",
     "plot_training",
+    "plot_updates",
+    "project_path",
     "read_out_trajectory",
     "read_question_file",
     "same_answer",
@@ -139,10 +202,13 @@ __all__ = [
     "save_figure",
     "score_in_one_pass",
     "smooth_ema",
+    "span_path",
+    "trace_path",
     "trace_trajectory",
     "train_dpo",
     "train_grpo",
     "train_sft",
+    "write_adapter",
 ]
 
 

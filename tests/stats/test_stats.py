@@ -11,19 +11,22 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import beta, betabinom, binom
+from scipy.stats import beta, betabinom, binom, skewnorm
 
-from raml.errors import DataError
+from raml.errors import DataError, NumericsError
 from raml.stats import (
     Counts,
     Metric,
     adjust_holm,
+    average_questions,
     compare_metric,
     compute_g_pass_at_k,
     compute_mg_pass_at_k,
     compute_mg_pass_at_k_integral,
     compute_p_value,
+    compute_paired_p_value,
     compute_pass_at_k,
+    estimate_mean,
     estimate_metric,
     measure_questions,
 )
@@ -393,6 +396,101 @@ def test_p_values_of_equal_models_are_spread_evenly():
 def test_a_p_value_of_unpaired_questions_is_refused():
     with pytest.raises(DataError, match="is paired with the baseline's c"):
         compute_p_value(PASS_8, Counts([1, 2], 16, ["a", "b"]), Counts([1, 2], 16, ["a", "c"]))
+
+
+@pytest.mark.parametrize(
+    ("differences", "p"),
+    [
+        ([0.1, 0.2, 0.3], 2 / 8),
+        ([-0.1, -0.2, -0.3], 2 / 8),
+        ([1, 2, 3, -1], 6 / 16),
+        ([0.0, 0.0, 5e-8], 1.0),
+        ([0.0, 0.0], 1.0),
+        ([4.0], 1.0),
+        ([3e-9, 1e-9, 2e-9, 1e-9, 2e-9], 2 / 32),
+        ([3e9, 1e9, 2e9, 1e9, 2e9], 2 / 32),
+    ],
+)
+def test_sign_flips_by_hand_at_any_scale(differences, p):
+    """Three of one sign: of 8 ways to set signs 1 gives so high a sum, 1 so low a one: 2/8.
+
+    1 + 2 + 3 − 1 = 5; of 16 ways the sums ±7 (one way each) and ±5 (two each: either 1 is negative) are as far: 6/16.
+    With one difference beside zeros both signs are as far, so p is 1. Five of one sign: 2/32.
+    """
+    assert compute_paired_p_value(differences) == pytest.approx(p)
+
+
+def test_many_differences_get_a_random_share_of_the_flips():
+    """Thirty differences of 1 have 2^30 ways: no random flip comes near, and only the one that came is counted."""
+    assert compute_paired_p_value([1.0] * 30, n_resamples=99) == pytest.approx(2 / 100)
+    noise = np.random.default_rng(2).normal(size=40).tolist()
+    assert compute_paired_p_value(noise, seed=1) == compute_paired_p_value(noise, seed=1)
+
+
+def test_the_mean_of_two_values_has_at_least_the_t_interval():
+    """1 and 3 nats: mean 2, s = √2, standard error 1; t at 0.975 with one degree of freedom is 12.706."""
+    estimate = estimate_mean("L̂ (nats)", [1.0, 3.0])
+    assert (estimate.name, estimate.value, estimate.n_questions) == ("L̂ (nats)", 2.0, 2)
+    assert (estimate.low, estimate.high) == (pytest.approx(2 - 12.7062, abs=1e-4), pytest.approx(2 + 12.7062, abs=1e-4))
+
+
+def test_within_0_to_1_a_mean_has_the_metrics_interval(rng_counts):
+    metric = estimate_metric(Metric("avg"), rng_counts, seed=5)
+    mean = estimate_mean("Avg@16", measure_questions(Metric("avg"), rng_counts).tolist(), seed=5)
+    assert (mean.low, mean.high) == (pytest.approx(metric.low), pytest.approx(metric.high))
+    assert mean.method == metric.method == "BCa+t"
+
+
+@given(st.integers(-40, 40), st.floats(-3, 3).filter(lambda c: abs(c) > 0.01))
+def test_the_interval_of_a_mean_follows_the_unit_and_is_cut_off_nowhere(exponent, factor):
+    values = np.array([0.3, -1.2, 5.0, 2.2, 0.1, 7.5])
+    plain = estimate_mean("x", values.tolist(), n_resamples=199)
+    scale = 2.0**exponent
+    scaled = estimate_mean("x", (values * scale).tolist(), n_resamples=199)
+    assert (scaled.low, scaled.value, scaled.high) == (plain.low * scale, plain.value * scale, plain.high * scale)
+    assert plain.low < 0 < plain.value < 5 < plain.high + 0.5
+    assert estimate_mean("x", (values * factor).tolist(), n_resamples=199).value == pytest.approx(plain.value * factor)
+
+
+def test_trajectories_are_averaged_within_their_question():
+    """b: (1 + 3)/2 = 2 and (0 + 4)/2 = 2; a has one."""
+    assert average_questions(["b", "a", "b"], [1, 5, 3]).tolist() == [2, 5]
+    assert average_questions(["b", "a", "b"], np.array([[1, 0], [5, 6], [3, 4]])).tolist() == [[2, 2], [5, 6]]
+
+
+@pytest.mark.parametrize("values", [[0.7], [0.7] * 30, [0.0] * 5, [1e6, 1e6 + 1e-9]])
+def test_values_that_do_not_vary_get_no_interval_rather_than_a_certain_one(values):
+    estimate = estimate_mean("x", values)
+    assert (estimate.low, estimate.high, estimate.method) == (-math.inf, math.inf, "none")
+    assert estimate.value == pytest.approx(values[0])
+
+
+def test_small_values_that_vary_do_get_one():
+    estimate = estimate_mean("cosine", [1e-15, 3e-15, 2e-15], n_resamples=199)
+    assert -1e-14 < estimate.low < estimate.value == pytest.approx(2e-15)
+    assert estimate.value < estimate.high < 1e-14
+
+
+def test_means_of_nothing_and_of_values_that_are_no_numbers_are_refused():
+    for compute in (lambda values: estimate_mean("gap", values), compute_paired_p_value):
+        with pytest.raises(DataError, match=r"shape \(0,\)"):
+            compute([])
+        with pytest.raises(NumericsError, match="value nan at place 1"):
+            compute([1.0, math.nan, 2.0])
+        with pytest.raises(NumericsError, match="value -inf at place 0"):
+            compute([-math.inf, 2.0])
+    with pytest.raises(DataError, match="level is 95"):
+        estimate_mean("gap", [1.0, 2.0], level=95)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("skew", [0, 4])
+def test_intervals_of_a_mean_without_bounds_cover_it_as_often_as_they_say(skew):
+    truth, rng, covered = skewnorm.mean(skew), np.random.default_rng(7), 0
+    for _ in range(1000):
+        estimate = estimate_mean("x", skewnorm.rvs(skew, size=16, random_state=rng).tolist(), n_resamples=999)
+        covered += estimate.low <= truth <= estimate.high
+    assert 930 <= covered <= 975
 
 
 def test_holm_by_hand():

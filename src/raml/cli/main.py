@@ -14,6 +14,8 @@ from cyclopts.config import Toml
 from rich.console import Console
 
 # Torch, transformers and matplotlib are imported where a command runs, so that help texts come at once.
+from raml.cli.adapt import adapt
+from raml.cli.align import align
 from raml.cli.demo import demo
 from raml.cli.evaluate import evaluate
 from raml.cli.exporting import export_file
@@ -39,7 +41,7 @@ app = App(
     version_flags=["--version"],
     suppress_keyboard_interrupt=False,
 )
-for command in (demo, questions, sample, grade, trace, landscape, update, evaluate, report):
+for command in (demo, questions, sample, grade, trace, landscape, update, align, adapt, evaluate, report):
     app.command(command)
 app.command(import_file, name="import")
 app.command(export_file, name="export")

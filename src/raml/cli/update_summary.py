@@ -8,7 +8,7 @@ import numpy as np
 
 from raml.cli.stage import console, say
 from raml.records import Question, Trajectory, Update
-from raml.stats import average_questions, estimate_mean, fit_plane, measure_shape
+from raml.stats import PathShape, average_questions, estimate_mean, fit_plane, measure_shape
 
 
 def summarize_updates(trajectories: Sequence[Trajectory], updates: Sequence[Update]) -> None:
@@ -49,11 +49,19 @@ def describe_group(updates: Sequence[Update], by_id: dict[str, Trajectory]) -> d
         "‖ΔD‖ / ‖D‖, median": f"{np.median(shares):.3g} ({shares.min():.2g} to {shares.max():.2g})",
         "L̂ → with update": " → ".join(f"{np.mean([u.updated_loss[i] for u in updates]):.3f}" for i in (0, -1)),
         "length / distance": f"{np.median([s.length / max(s.distance, 1e-30) for s in shapes]):.1f}",
+        "turn from step to step": f"{np.degrees(np.arccos(_find_middle(shapes))):.0f}°",
         "in the best plane": f"{100 * np.median(in_plane):.0f} %",
     }
     if any(update.other_ids for update in updates):
         row["L̂ of others"] = describe_others(questions, updates)
     return row
+
+
+def _find_middle(shapes: Sequence[PathShape]) -> float:
+    """Median over trajectories of the mean cosine between one step and the next."""
+    cosines = [shape.turn_cosines[np.isfinite(shape.turn_cosines)] for shape in shapes]
+    means = [float(turns.mean()) for turns in cosines if len(turns)]
+    return float(np.median(means)) if means else float("nan")
 
 
 def describe_others(questions: Sequence[str], updates: Sequence[Update]) -> str:

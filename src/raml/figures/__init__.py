@@ -1,5 +1,7 @@
 """Results as figures."""
 
+from raml.figures.adaptation import plot_adaptation
+from raml.figures.alignment import plot_alignment, plot_alignment_layers, plot_loss_changes
 from raml.figures.evaluation import plot_evaluation
 from raml.figures.landscape import plot_landscape
 from raml.figures.landscape_page import build_landscape_page
@@ -9,8 +11,12 @@ from raml.figures.updates import plot_updates
 
 __all__ = [
     "build_landscape_page",
+    "plot_adaptation",
+    "plot_alignment",
+    "plot_alignment_layers",
     "plot_evaluation",
     "plot_landscape",
+    "plot_loss_changes",
     "plot_traces",
     "plot_training",
     "plot_updates",

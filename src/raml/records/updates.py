@@ -1,4 +1,7 @@
-"""A trajectory as an update of weights, and the explicit inner loop beside it. Axes: P prefixes, L layers, O other questions."""
+"""A trajectory as an update of weights, and the explicit inner loop beside it.
+
+Axes: P prefixes, L layers, O other questions.
+"""
 
 from __future__ import annotations
 
@@ -81,8 +84,9 @@ class AlignmentSettings:
     """Most prefixes that are measured, evenly spaced, the span's end among them; prefix 0 moves nothing."""
     n_directions: int = 16
     """Random directions in the span of each update, as a null."""
-    step_share: float = 1e-3
-    """Length of the SGD step whose effect on activations is compared, as a share of the weights' norm."""
+    step_share: float = 1e-5
+    """Length of the SGD step whose effect on activations is compared, as a share of the weights' norm: so short that
+    the loss falls as its gradient says."""
     seed: int = 0
     """Of the null texts and directions."""
 
@@ -136,9 +140,11 @@ class AdaptSettings:
     """The explicit inner loop: gradient steps on the trajectory as text."""
 
     optimizer: Literal["sgd", "adam"] = "sgd"
-    rate: float = 0.1
-    """Step size; plain SGD, or Adam with its usual moments."""
+    rate: float | None = None
+    """Step size, of plain SGD or of Adam with its usual moments. None takes what models of this size bear: 0.1 and 3e-4
+    below ten million weights, 1e-3 and 1e-5 above. Records hold the number."""
     n_steps: int = 8
+    """Each on all of the trajectory's tokens."""
     bridge: str = TraceSettings.bridge
     span: Literal["reasoning", "all"] = "reasoning"
     """Learn the trajectory up to its final answer statement, or through it."""

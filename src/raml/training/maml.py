@@ -9,31 +9,25 @@ Finn et al. 2017, arXiv 1703.03400). The implicit one takes no step and answers 
 from __future__ import annotations
 
 import contextlib
-import inspect
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel
 
-from raml.errors import DataError, ModelError, NumericsError
+from raml.errors import DataError, NumericsError
 from raml.models import LoadedModel
 from raml.probes.spans import check_fit, find_span_len
 from raml.prompts import encode_answer, encode_text
 from raml.records import Question, TraceSettings, Trajectory
-from raml.scoring.definition import widen
-
-Weights = Mapping[str, Tensor]
-"""Parameters by name, tied ones once."""
+from raml.updates.explicit import Weights, score_rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,7 +182,7 @@ def adapt(
     rows = [(task.prompt_ids, trajectory) for trajectory in task.support]
 
     def support_loss(now: Weights) -> Tensor:
-        return _check_finite(_score_rows(model, now, rows).mean(), "support's loss", task)
+        return _check_finite(score_rows(model, now, rows).mean(), "support's loss", task)
 
     # Fused attention can't be differentiated twice.
     with sdpa_kernel(SDPBackend.MATH) if settings.order == 2 else contextlib.nullcontext():
@@ -197,7 +191,7 @@ def adapt(
 
 def query_loss_plain(model: PreTrainedModel, task: MetaTask, weights: Weights | None = None) -> Float[Tensor, ""]:
     """Mean NLL in nats of the answer right after prompt and bridge, without an inner loop; errors as `adapt`'s."""
-    nll = _score_rows(model, weights or {}, [(task.prompt_ids + task.bridge_ids, task.answer_ids)])
+    nll = score_rows(model, weights or {}, [(task.prompt_ids + task.bridge_ids, task.answer_ids)])
     return _check_finite(nll.mean(), "answer's loss", task)
 
 
@@ -216,7 +210,7 @@ def query_loss_implicit(
     It is joined over the task's trajectories by `reduction`, all that is read of the settings.
     """
     rows = [(task.prompt_ids + trajectory + task.bridge_ids, task.answer_ids) for trajectory in task.support]
-    nll = _score_rows(model, weights or {}, rows)
+    nll = score_rows(model, weights or {}, rows)
     return _check_finite(nll.sum() if settings.reduction == "sum" else nll.mean(), "answer's loss", task)
 
 
@@ -284,27 +278,6 @@ def measure_tasks(
         )
         for task in tasks
     ]
-
-
-def _score_rows(
-    model: PreTrainedModel, weights: Weights, rows: Sequence[tuple[tuple[int, ...], tuple[int, ...]]]
-) -> Float[Tensor, " row"]:
-    """Mean NLL in nats of each row's second part after its first, in one forward pass.
-
-    Rows are filled up at the end, where no earlier token looks, so they need no mask.
-    """
-    if model.dtype not in (torch.float32, torch.float64):
-        raise ModelError(f"The model is in {model.dtype}, where small steps are lost. Load it with dtype='float32'.")
-    first = min(len(before) for before, _ in rows)  # place of the first token that is scored in any row
-    ids = pad_sequence([torch.tensor(before + scored) for before, scored in rows], batch_first=True)
-    targets = [torch.tensor((-100,) * len(before) + scored)[first:] for before, scored in rows]
-    targets = pad_sequence(targets, batch_first=True, padding_value=-100).to(model.device)
-    options: dict[str, Any] = {"input_ids": ids.to(model.device), "use_cache": False}
-    if "logits_to_keep" in inspect.signature(model.forward).parameters:
-        options["logits_to_keep"] = targets.shape[1] + 1
-    logits = functional_call(model, dict(weights), (), options).logits[:, -targets.shape[1] - 1 : -1]
-    nll = torch.nn.functional.cross_entropy(widen(logits).transpose(1, 2), targets, reduction="none")
-    return nll.sum(dim=1) / (targets >= 0).sum(dim=1)
 
 
 def _check_finite(value: Tensor, what: str, task: MetaTask) -> Tensor:

@@ -5,8 +5,10 @@ prefixes at once, `alignment` the test of Eq. 4, `explicit` the inner loop that 
 """
 
 from raml.updates.adapter import write_adapter
+from raml.updates.alignment import measure_alignment
 from raml.updates.compile import compile_trajectory, key_update, take_point
 from raml.updates.equivalent import applying, compile_update_by_definition, verify_update
+from raml.updates.explicit import adapt_to_trajectory
 from raml.updates.factors import LowRank
 from raml.updates.layers import find_update_obstacle
 from raml.updates.path import WeightPath, trace_path
@@ -15,12 +17,14 @@ from raml.updates.transfer import choose_others, plan_bare, score_bare
 __all__ = [
     "LowRank",
     "WeightPath",
+    "adapt_to_trajectory",
     "applying",
     "choose_others",
     "compile_trajectory",
     "compile_update_by_definition",
     "find_update_obstacle",
     "key_update",
+    "measure_alignment",
     "plan_bare",
     "score_bare",
     "take_point",

@@ -1,0 +1,187 @@
+"""What a point of a loss landscape costs: moved weights against a plain forward pass over the same tokens.
+
+    python benchmarks/landscape.py FOLDER_OF_A_MODEL
+
+Schemes take turns in one process, with the same matrix kernels; each point is divided by the plain passes before and
+after it. "int8" is how `raml` keeps random directions; the others keep the same directions in more bytes, or write
+moved weights over a second copy of the model. Several points of one row of the grid share a pass, as they do in `raml`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import platform
+import resource
+import statistics
+import time
+from collections.abc import Callable, Sequence
+
+import torch
+
+from raml.landscapes.batch import LossBatch, make_answer_rows
+from raml.landscapes.checkpoints import lead_to
+from raml.landscapes.directions import Direction, RandomDirection, draw_direction, measure_plane, split_rows
+from raml.landscapes.perturb import Perturbation
+from raml.models import load_model
+from raml.tiny import make_questions
+
+POINTS = [(-0.2, 0.1), (0.15, -0.05), (0.1, 0.1), (-0.05, 0.2), (0.05, 0.15), (0.2, -0.2), (0.12, 0.03), (-0.1, -0.1)]
+Scheme = tuple[int, Callable[[float, float], object]]
+"""How many points it measures, and the function that does."""
+PADDING = " Reduce it step by step, one line for each step, and write what is left of it again in full each time."
+
+
+class HeldDirection:
+    """The same direction laid out in a wider type: what int8 is compared with."""
+
+    leads_to = False
+
+    def __init__(self, direction: RandomDirection, dtype: torch.dtype) -> None:
+        self.values = {
+            name: (entries.float() * direction.scales[name]).to(dtype) for name, entries in direction.entries.items()
+        }
+
+    @property
+    def names(self):
+        """The parameters it moves."""
+        return self.values.keys()
+
+    def add(self, tile, start, name, rows, factor) -> None:
+        """Write start + factor × the direction's rows of a parameter into a tile."""
+        torch.add(start, self.values[name][rows], alpha=factor, out=tile)
+
+
+def main() -> None:
+    """Measure and print."""
+    arguments = read_arguments()
+    torch.set_num_threads(arguments.threads)
+    loaded = load_model(arguments.model, dtype=arguments.dtype, device=arguments.device)
+    questions = [
+        dataclasses.replace(question, prompt=question.prompt + PADDING * arguments.longer)
+        for question in make_questions(arguments.questions, split="test")
+    ]
+    batch = LossBatch(loaded.model, make_answer_rows(loaded, questions))
+    n_parameters = sum(parameter.numel() for parameter in loaded.model.parameters())
+    print(
+        f"{platform.processor() or platform.machine()}, {loaded.identity.device}, torch {torch.__version__}, "
+        f"{torch.get_num_threads()} threads; {n_parameters / 1e6:.0f} M parameters in {loaded.identity.dtype}; "
+        f"{len(questions)} questions, {batch.n_tokens} tokens a point",
+        flush=True,
+    )
+    base = batch.measure()
+    start = time.perf_counter()
+    first, second = (draw_direction(loaded.model, arguments.seed, i) for i in (0, 1))
+    print(f"Two directions: {time.perf_counter() - start:.1f} s")
+    start = time.perf_counter()
+    print("Lengths and cosine: {:.2f}, {:.2f}, {:.1e}".format(*measure_plane(loaded.model, first, second)), end="")
+    print(f" ({time.perf_counter() - start:.1f} s)", flush=True)
+    schemes = make_schemes(batch, first, second, arguments.schemes)
+    measure(batch, schemes, arguments.repeats)
+    print("Base loss as before, to the bit:", torch.equal(base, batch.measure()))
+    print(f"Largest memory of the process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB")
+
+
+def make_schemes(
+    batch: LossBatch, first: RandomDirection, second: RandomDirection, chosen: Sequence[str]
+) -> dict[str, Scheme]:
+    """Make a function for each scheme."""
+    model = batch.model
+
+    def perturb(one: Direction, two: Direction, n_shared: int = 1) -> Scheme:
+        perturbation = Perturbation(model, one, two)
+        perturbation.learn(batch.measure, batch.first_axes)
+
+        def run(alpha: float, beta: float) -> object:
+            with perturbation.at(*[(alpha, beta + 0.01 * i) for i in range(n_shared)]):
+                return batch.measure_copies(n_shared)
+
+        return n_shared, run
+
+    schemes: dict[str, Scheme] = {}
+    for n_shared in (1, 2, 4):
+        if f"int8-{n_shared}" in chosen:
+            schemes[f"int8, {n_shared} points a pass"] = perturb(first, second, n_shared)
+    for name in ("bfloat16", "float32"):
+        if name in chosen:
+            schemes[name] = perturb(*(HeldDirection(d, getattr(torch, name)) for d in (first, second)))
+    if "checkpoints" in chosen:
+        own = {name: value.detach() for name, value in model.named_parameters()}
+        schemes["checkpoints"] = perturb(*(lead_to(model, "itself", own) for _ in range(2)))
+    if "written" in chosen:
+        schemes["written over a second copy"] = 1, write_over(batch, first, second)
+    return schemes
+
+
+def write_over(batch: LossBatch, first: Direction, second: Direction) -> Callable[[float, float], object]:
+    """The plain way: moved weights are written into the model, from a pristine copy."""
+    own = dict(batch.model.named_parameters())
+    pristine = {name: own[name].detach().clone() for name in first.names}
+
+    @torch.no_grad()
+    def run(alpha: float, beta: float) -> object:
+        for name, kept in pristine.items():
+            for rows in split_rows(kept):
+                tile = own[name][rows]
+                first.add(tile, kept[rows], name, rows, alpha)
+                second.add(tile, tile, name, rows, beta)
+        try:
+            return batch.measure()
+        finally:
+            for name, kept in pristine.items():
+                own[name].copy_(kept)
+
+    return run
+
+
+def measure(batch: LossBatch, schemes: dict[str, Scheme], repeats: int) -> None:
+    """Print a point's time over that of a plain pass, by the clock and by the process's CPU time."""
+    ratios: dict[str, list[tuple[float, float]]] = {name: [] for name in schemes}
+    plain = [time_once(batch, batch.measure)]
+    for repeat in range(repeats):
+        for name, (n, run) in schemes.items():
+            spent = time_once(batch, lambda run=run, k=repeat: run(*POINTS[k % len(POINTS)]))
+            plain.append(time_once(batch, batch.measure))
+            before, after = plain[-2:]
+            ratios[name].append(tuple(2 * t / n / (a + b) for t, a, b in zip(spent, before, after, strict=True)))
+    wall, cpu = (statistics.median(times) for times in zip(*plain, strict=True))
+    print(f"Plain pass: {wall:.2f} s, {cpu:.2f} s of CPU time", flush=True)
+    for name, pairs in ratios.items():
+        wall, cpu = zip(*pairs, strict=True)
+        print(f"{name}: {show_spread(wall)} by the clock, {show_spread(cpu)} in CPU time", flush=True)
+
+
+def time_once(batch: LossBatch, run: Callable[[], object]) -> tuple[float, float]:
+    """Seconds by the clock and of CPU time."""
+    synchronize = torch.accelerator.synchronize if batch.model.device.type != "cpu" else contextlib.nullcontext
+    synchronize()
+    start = time.perf_counter(), time.process_time()
+    run()
+    synchronize()
+    return time.perf_counter() - start[0], time.process_time() - start[1]
+
+
+def show_spread(values: Sequence[float]) -> str:
+    """Write median and range."""
+    return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
+
+
+def read_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description="Time points of a loss landscape.")
+    parser.add_argument("model")
+    parser.add_argument("--dtype", default="float32")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--questions", type=int, default=8)
+    parser.add_argument("--longer", type=int, default=1, help="how often a sentence is added to each question")
+    parser.add_argument("--repeats", type=int, default=8)
+    parser.add_argument("--seed", type=int, default=0)
+    known = ["int8-1", "int8-2", "int8-4", "bfloat16", "float32", "checkpoints", "written"]
+    parser.add_argument("--schemes", nargs="+", default=["int8-1", "int8-4"], choices=known)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,234 @@
+"""`raml align`: does the update that a trajectory stands for point down the gradient of the answer's loss?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from raml.cli.options import LoadOptions, parse_bytes
+from raml.cli.stage import console, say
+from raml.cli.units import Unit, make_units, read_units
+from raml.errors import DataError
+from raml.records import Alignment, AlignmentSettings, Question, Trajectory
+from raml.store import Run, StageClock, lock_run, write_atomically
+
+if TYPE_CHECKING:
+    from raml.models import LoadedModel
+    from raml.updates.alignment import Start
+    from raml.updates.alignment_summary import AlignmentSummary
+    from raml.updates.probe import Probe
+
+NAME = "alignment"
+"""Of the files that it writes."""
+
+
+def align(
+    run: Path,
+    *,
+    model: str | None = None,
+    limit: int | None = None,
+    nulls: bool = True,
+    memory: str | None = None,
+    settings: Annotated[AlignmentSettings | None, Parameter(name="*")] = None,
+    options: Annotated[LoadOptions | None, Parameter(name="*")] = None,
+) -> None:
+    """Test Eq. 4: compare the update that each trajectory stands for with the gradient of the answer's loss.
+
+    Example: `raml align runs/tiny --limit 64`
+
+    alignment.json, .md and figures are written. Gradients need a model in 32 or 64 bits. Killed at any moment and run
+    again, it measures only what is missing.
+
+    Parameters
+    ----------
+    run
+        A run folder with trajectories (see `raml sample` and `raml import`).
+    model
+        The model whose weights are meant; by default each trajectory's own writer.
+    limit
+        Take only the first so many trajectories.
+    nulls
+        Also measure three texts in each trajectory's place: its tokens shuffled, random ones, and another question's
+        trajectory.
+    memory
+        How much memory may be used beside the model's weights, such as 800MB; by default most of what is free.
+    """
+    settings = settings or AlignmentSettings()
+    _check_ranges(settings)
+    n_bytes = None if memory is None else parse_bytes(memory)
+    folder, questions, trajectories = read_units(run, limit)
+    config = {"model": model, "limit": limit, "nulls": nulls, "settings": settings}
+    clock = StageClock(folder, "align", config)
+    with lock_run(run):
+        plan = _Plan(questions, folder.read_trajectories(), settings, nulls, n_bytes)
+        work = make_units(
+            trajectories,
+            plan.list_units,
+            label="aligning",
+            journal_path=folder.alignments_journal_path,
+            there=[record.id for record in folder.read_alignments()],
+            model=model,
+            options=options,
+        )
+        everything = folder.close_alignments()
+        alignments = [record for record in everything if record.id in work.wanted]
+        summaries, files = _write(folder, trajectories, alignments)
+        clock.finish(
+            inputs=(folder.questions_path, folder.trajectories_path),
+            outputs={folder.alignments_path: len(everything), **dict.fromkeys(files)},
+            n_units=len(work.wanted),
+            n_new=work.n_new,
+            n_errors=len(work.errors),
+            seed=settings.seed,
+            model=work.models[0] if len(work.models) == 1 else None,
+        )
+    work.report_errors()
+    say(f"Wrote {work.n_new} alignments ({len(alignments) - work.n_new} were there) to {folder.alignments_path}")
+    for summary in summaries:
+        _print(summary)
+    for path in files:
+        say(f"Wrote {path}")
+    say(f"Next: raml report {folder.path}")
+
+
+def _check_ranges(settings: AlignmentSettings) -> None:
+    """Refuse settings that make no sense, before anything is read or imported.
+
+    Raises:
+        DataError: one is out of its range.
+    """
+    for name, low in (("n_prefixes", 1), ("n_directions", 1), ("seed", 0)):
+        if getattr(settings, name) < low:
+            flag = name.replace("_", "-")
+            raise DataError(f"--{flag} is {getattr(settings, name)}; it must be at least {low}.")
+    if not 0 < settings.step_share < float("inf"):
+        raise DataError(f"--step-share is {settings.step_share}; it must be above 0, and finite.")
+
+
+class _Plan:
+    """What to measure for each trajectory."""
+
+    def __init__(
+        self,
+        questions: Sequence[Question],
+        others: Sequence[Trajectory],
+        settings: AlignmentSettings,
+        wants_nulls: bool,
+        memory: int | None,
+    ) -> None:
+        self.questions: Mapping[str, Question] = {question.id: question for question in questions}
+        self.others, self.settings, self.wants_nulls, self.memory = others, settings, wants_nulls, memory
+        self._last: tuple[LoadedModel, Probe, Start] | None = None
+
+    def list_units(self, loaded: LoadedModel, trajectory: Trajectory) -> Iterator[Unit]:
+        """One record for the trajectory, and one for each text in its place."""
+        from raml.updates.alignment import key_alignment, measure_alignment
+        from raml.updates.nulls import NULLS, make_null
+        from raml.updates.probe import plan_probe
+
+        question, settings = self.questions[trajectory.question_id], self.settings
+        probe = plan_probe(loaded, trajectory, question, settings.bridge, settings.span)
+        for kind in (None, *NULLS) if self.wants_nulls else (None,):
+            null = kind and make_null(kind, loaded, trajectory, settings, self.questions, self.others)
+            key = key_alignment(loaded.identity, trajectory, question.answer, settings, null)
+            make = partial(measure_alignment, loaded, trajectory, question, settings, null=null, memory=self.memory)
+            yield key, lambda make=make: make(start=self._find_start(loaded, probe))
+
+    def _find_start(self, loaded: LoadedModel, probe: Probe) -> Start:
+        """The gradient at the weights themselves, the same for all texts of a question."""
+        from raml.updates.alignment import measure_start
+
+        bare = replace(probe, trajectory_ids=())
+        if self._last is None or self._last[0] is not loaded or self._last[1] != bare:
+            self._last = loaded, bare, measure_start(loaded.model, bare, self.settings.step_share)
+        return self._last[2]
+
+
+def _write(
+    folder: Run, trajectories: Sequence[Trajectory], alignments: Sequence[Alignment]
+) -> tuple[list[AlignmentSummary], list[Path]]:
+    """Summarise each model's alignments and draw them."""
+    from raml.updates.alignment_summary import summarize_alignments
+    from raml.updates.alignment_table import write_json, write_markdown
+
+    by_model: dict[str, list[Alignment]] = {}
+    for alignment in alignments:
+        by_model.setdefault(alignment.model.key(), []).append(alignment)
+    summaries = [summarize_alignments(trajectories, own) for own in by_model.values()]
+    paths = folder.path / f"{NAME}.json", folder.path / f"{NAME}.md"
+    for path, text in zip(paths, (write_json(summaries), write_markdown(summaries)), strict=True):
+        write_atomically(path, text.encode())
+    files = list(paths)
+    for i, own in enumerate(by_model.values()):
+        files += _draw(folder, trajectories, own, "" if len(by_model) == 1 else f"-{i + 1}")
+    return summaries, files
+
+
+def _draw(folder: Run, trajectories: Sequence[Trajectory], alignments: Sequence[Alignment], suffix: str) -> list[Path]:
+    from raml.figures import save_figure
+    from raml.figures.alignment import plot_alignment, plot_alignment_layers, plot_loss_changes
+    from raml.updates.alignment_summary import GROUPS, average_group, average_layers, label_texts
+
+    texts = label_texts(trajectories, alignments)
+    groups = [group for group in GROUPS if any(label == group for label, _, _ in texts)]
+    titles = {
+        "cosine": "cosine of the whole update with −∇L",
+        "step cosine": "mean cosine of the steps with −∇L",
+        "similarity": "similarity of activations to an SGD step's",
+    }
+    panels = {
+        title: {g: list(average_group(texts, g, name).values()) for g in (GROUPS if name == "cosine" else groups)}
+        for name, title in titles.items()
+    }
+    panels = {title: {g: values for g, values in by.items() if values} for title, by in panels.items()}
+    layers = {
+        "cosine of a layer's update with −∇L": {g: average_layers(texts, g, "cosine") for g in groups},
+        "similarity of a layer's output to an SGD step's": {g: average_layers(texts, g, "similarity") for g in groups},
+    }
+    changes = {
+        g: (
+            list(average_group(texts, g, "predicted").values()),
+            list(average_group(texts, g, "true").values()),
+        )
+        for g in groups
+    }
+    figures = {
+        "cosines": plot_alignment(panels),
+        "layers": plot_alignment_layers(layers),
+        "loss": plot_loss_changes(changes),
+    }
+    return [
+        path
+        for name, figure in figures.items()
+        for path in save_figure(figure, folder.figures_path / f"{NAME}-{name}{suffix}")
+    ]
+
+
+def _print(summary: AlignmentSummary) -> None:
+    from raml.updates.alignment_summary import judge_equation
+    from raml.updates.alignment_table import describe_table, list_differences, list_rows
+
+    # A pipe gets each row on one line, however long.
+    screen = console if console.is_terminal else Console(width=1000, highlight=False)
+    for headings, rows in (list_rows(summary), list_differences(summary)):
+        if not rows:
+            continue
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for heading in headings:
+            is_name = heading in ("text", "right minus", "measure")
+            table.add_column(heading, justify="left" if is_name else "right", no_wrap=is_name)
+        for row in rows:
+            table.add_row(*map(Text, row))
+        screen.print(table)
+        say("")
+    for line in describe_table(summary):
+        say(f"Note: {line}")
+    say(judge_equation(summary))
