@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -86,7 +88,7 @@ def test_what_is_said_at_the_end_has_table_sentence_and_next_step(copy_of, align
     assert "Wrote 0 alignments (16 were there)" in out
     assert "random direction" in out
     assert "Eq. 4" in out.splitlines()[-10]
-    assert out.splitlines()[-1].startswith("Next: raml report")
+    assert out.splitlines()[-1] == f"Next: raml adapt {run}"
 
 
 def test_a_run_that_was_cut_short_goes_on_and_ends_with_the_same_bytes(copy_of, sampled, aligned, monkeypatch):
@@ -148,6 +150,25 @@ def test_a_single_question_has_no_other_to_take_a_text_from(copy_of, sampled, ca
     call(run, *SMALL)
     assert "--no-nulls" in capsys.readouterr().out
     assert len(list_records(run)) == 3
+
+
+def test_a_null_that_can_t_be_made_leaves_the_trajectory_itself_in(copy_of, sampled, capsys):
+    """The reasoning of one trajectory becomes a single token, which has no order."""
+    run = copy_of(sampled)
+    lines = (run / "trajectories.jsonl").read_text().splitlines()
+    short = json.loads(lines[0]) | {"reasoning_len": 1}
+    (run / "trajectories.jsonl").write_text("\n".join([json.dumps(short), *lines[1:]]) + "\n")
+    call(run, *SMALL)
+    assert f"Left out: Trajectory {short['id']}: 'shuffled' in its place" in " ".join(capsys.readouterr().out.split())
+    own = [record.text for record in list_records(run).values() if record.trajectory_id == short["id"]]
+    assert own == ["trajectory"]
+    assert len(list_records(run)) == 13
+    assert Run(run).read_manifest().find_last("align").n_errors == 1
+
+
+def test_the_command_is_imported_without_torch():
+    code = "import sys, raml.cli.align; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,12 @@
 """`raml landscape` as a user runs it."""
 
+import json
+import shutil
+
 import numpy as np
 import pytest
 
+from raml.models import find_source
 from raml.records import LandscapePoint
 from raml.store import Run, read_jsonl
 from raml.store.landscapes import read_landscape
@@ -34,7 +38,7 @@ def test_surface_paths_figures_and_page(raml, folder, plane):
     assert len(surface.paths) == 2
     assert all(path.off_plane_share > (0.9 if plane == "random" else 0.1) for path in surface.paths)
     assert "25 points (0 were there)" in out
-    assert "of the paths' length lies off the plane" in out
+    assert "of a path's length lies off the plane" in out
     for name in (f"landscape-{plane}.svg", f"landscape-{plane}-paper.png", f"landscape-{plane}.html"):
         assert (folder / "figures" / name).stat().st_size > 5_000
     stage = Run(folder).read_manifest().find_last("landscape")
@@ -73,6 +77,37 @@ def test_killed_and_shared_among_workers_it_ends_with_the_same_landscape(raml, f
     assert not list((folder / "landscapes").glob("*.journal.jsonl"))
     name = next((reference / "landscapes").iterdir()).name
     assert (folder / "landscapes" / name).read_bytes() == (reference / "landscapes" / name).read_bytes()
+
+
+def test_other_weights_under_the_same_name_are_another_landscape(raml, folder, tmp_path):
+    source = find_source("tiny")
+    for name in ("a", "b"):
+        shutil.copytree(source, tmp_path / name)
+    arguments = ("--plane", "checkpoints", "--toward", tmp_path / "a", "--toward", tmp_path / "b", *N)
+    raml("landscape", folder, *TINY, *arguments)
+    shutil.copy(find_source("tiny-base") / "model.safetensors", tmp_path / "a" / "model.safetensors")
+    _, out, _ = raml("landscape", folder, *TINY, *arguments)
+    assert "25 points (0 were there)" in out
+    assert len(list((folder / "landscapes").glob("checkpoints-*"))) == 2
+
+
+def test_a_prompt_that_the_model_can_t_read_is_an_error(raml, folder):
+    lines = (folder / "trajectories.jsonl").read_text().splitlines()
+    first = json.loads(lines[0])
+    first["prompt_ids"] = first["prompt_ids"] * 40
+    (folder / "trajectories.jsonl").write_text("\n".join([json.dumps(first), *lines[1:]]) + "\n")
+    code, _, err = raml("landscape", folder, *TINY, *N)
+    assert code == 2
+    assert "tiny accepts 1024" in err
+
+
+def test_a_trajectory_without_reasoning_spans_no_plane(raml, folder):
+    lines = [
+        json.loads(line) | {"reasoning_len": 0} for line in (folder / "trajectories.jsonl").read_text().splitlines()
+    ]
+    (folder / "trajectories.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    code, _, err = raml("landscape", folder, *TINY, "--plane", "path", *N)
+    assert (code, "no reasoning to follow" in err) == (2, True)
 
 
 @pytest.mark.parametrize(

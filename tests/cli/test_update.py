@@ -58,6 +58,44 @@ def test_paths_certificates_figure_and_adapter(raml, folder, tmp_path):
     assert max(len(line) for line in out.splitlines() if "/" not in line) <= 80
 
 
+def test_a_limit_asks_for_no_other_records(raml, folder):
+    raml("update", folder, "--model", "tiny", *N)
+    _, out, _ = raml("update", folder, "--model", "tiny", "--limit", "3", *N)
+    assert "Wrote 0 updates (3 were there)" in out
+    assert len(Run(folder).read_updates()) == 8
+
+
+def test_what_can_t_be_followed_or_asked_is_left_out_and_the_rest_goes_on(raml, folder):
+    """One trajectory without reasoning, one whose ids another tokenizer made, one question without an answer."""
+    lines = [json.loads(line) for line in (folder / "trajectories.jsonl").read_text().splitlines()]
+    lines[0]["reasoning_len"] = 0
+    lines[2]["prompt_ids"] = [99_999, *lines[2]["prompt_ids"]]
+    (folder / "trajectories.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    questions = [json.loads(line) for line in (folder / "questions.jsonl").read_text().splitlines()]
+    questions[3]["answer"] = " "
+    (folder / "questions.jsonl").write_text("".join(json.dumps(line) + "\n" for line in questions))
+    code, out, err = raml("update", folder, "--model", "tiny", *N)
+    assert (code, err) == (0, "")
+    assert out.count("Left out") == 3
+    updates = Run(folder).read_updates()
+    assert len(updates) == 5
+    assert not any(questions[3]["id"] in update.other_ids for update in updates)
+    assert (folder / "figures" / "updates.png").exists()
+
+
+def test_two_writers_are_told_apart(raml, folder):
+    raml("sample", "tiny-base", folder, "--n", "1", "--max-new-tokens", "60", "--threads", "1")
+    raml("sample", "tiny", folder, "--n", "1", "--max-new-tokens", "60", "--threads", "1")
+    kept = [json.loads(line) for line in (folder / "trajectories.jsonl").read_text().splitlines()]
+    kept = [line for line in kept if line["model"]["name"] in ("tiny", "tiny-base")]
+    (folder / "trajectories.jsonl").write_text("".join(json.dumps(line) + "\n" for line in kept))
+    code, out, _ = raml("update", folder, *N)
+    assert code == 0
+    assert {"tiny", "tiny-base"} <= set(out.splitlines())
+    assert (folder / "figures" / "updates-2.png").exists()
+    assert len({update.model.key() for update in Run(folder).read_updates()}) == 2
+
+
 def test_one_trajectory_can_be_chosen_by_how_its_id_begins(raml, folder, tmp_path):
     chosen = Run(folder).read_trajectories()[3].id
     adapter = ("--trajectory", chosen[:10], "--adapter", tmp_path / "a")

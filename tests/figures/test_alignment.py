@@ -38,6 +38,12 @@ def test_layers_show_means_over_questions():
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["right"]
 
 
+def test_layers_without_some_values_show_the_mean_of_the_others():
+    values = np.array([[0.1, np.nan, np.nan], [0.3, 0.2, np.nan], [0.2, 0.4, np.nan]])
+    (axis,) = plot_alignment_layers({"cosine": {"right": values}}).axes
+    np.testing.assert_allclose(axis.lines[0].get_ydata(), [0.2, 0.3, np.nan])
+
+
 def test_loss_changes_are_points_beside_the_diagonal():
     (axis,) = plot_loss_changes({"right": ([-1, -2], [-3, -4]), "shuffled": ([0.5], [1.0])}).axes
     assert [c.get_offsets().tolist() for c in axis.collections] == [[[-1, -3], [-2, -4]], [[0.5, 1.0]]]

@@ -1,12 +1,13 @@
 """Surfaces by hand: which axis is which, and where paths lie."""
 
+import re
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 
 from raml.errors import DataError
-from raml.figures import build_landscape_page, plot_landscape
+from raml.figures import build_landscape_page, plot_landscape, save_figure
 from raml.figures.surface import Surface, choose_surface, interpolate, place_by_level
 from raml.records import Landscape, LandscapeSettings, ModelIdentity, PlanePath
 
@@ -46,7 +47,7 @@ def make_landscape(function, paths=(), **settings):
 
 
 def take(landscape):
-    return Surface(landscape.alphas, landscape.betas, landscape.loss[0].astype(float), landscape.paths)
+    return Surface(landscape.alphas, landscape.betas, landscape.loss[0].astype(float), landscape.paths, "question q")
 
 
 def test_places_between_grid_points_are_bilinear():
@@ -110,6 +111,17 @@ def test_points_outside_the_grid_are_counted_not_drawn(make_trajectory):
     assert "2 points outside are not drawn" in figure.axes[0].get_title(loc="left")
 
 
+def test_the_far_end_of_a_path_is_on_the_grid_whatever_the_rounding(make_trajectory):
+    path = make_path(coordinates=((0, 0), (0.5, 0), (1 + 7e-8, 0)))
+    figure = plot_landscape(make_landscape(lambda x, y: 2.0 + x, [path]), [make_trajectory()])
+    assert "outside" not in figure.axes[0].get_title(loc="left")
+
+
+def test_names_of_folders_are_no_formulas(make_trajectory, tmp_path):
+    landscape = make_landscape(lambda x, y: 2.0 + x, [make_path()], plane="checkpoints", toward=("a$x_{$", "$b$/"))
+    save_figure(plot_landscape(landscape, [make_trajectory()]), tmp_path / "figure")
+
+
 def test_losses_that_span_decades_are_drawn_as_logarithms(make_trajectory):
     steep = make_landscape(lambda x, y: 10.0 ** (2 * x))
     figure = plot_landscape(steep, [], question_id="q")
@@ -134,5 +146,5 @@ def test_the_page_is_one_file_with_both_ways_to_draw(make_trajectory):
     assert parser.found == []
     assert "right q-0, foot on the plane" in page
     assert "right q-0, as in the paper" in page
-    assert "<b>" not in page.split("Plotly.newPlot")[-1]
+    assert re.search(r"through (‹|\\u2039)b(>|\\u003e) \(checkpoints\), question q", page)
     assert page == build_landscape_page(landscape, [make_trajectory()])

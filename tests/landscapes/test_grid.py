@@ -98,16 +98,17 @@ def test_an_error_of_a_worker_comes_back_as_it_was(rows):
 def test_a_landscape_is_put_together_from_points_in_any_order(tiny, rows, points):
     landscape_id = find_landscape_id(tiny.identity, SETTINGS, rows)
     own = [dataclasses.replace(p, landscape_id=landscape_id) for p in points]
-    landscape = build_landscape(tiny.identity, SETTINGS, rows, own[::-1], geometry=(2.0, 3.0, 0.5))
+    known = {"landscape_id": landscape_id, "geometry": (2.0, 3.0, 0.5)}
+    landscape = build_landscape(tiny.identity, SETTINGS, rows, own[::-1], **known)
     for point in points:
         assert np.array_equal(landscape.loss[:, point.x, point.y], point.loss)
     assert np.array_equal(landscape.base_loss, LossBatch(tiny.model, rows).measure().numpy())
     assert landscape.question_ids == tuple(row.question_id for row in rows)
     assert (landscape.direction_norms, landscape.direction_cosine) == ((2.0, 3.0), 0.5)
     with pytest.raises(DataError, match=r"1 points .* such as \(0, 0\)"):
-        build_landscape(tiny.identity, SETTINGS, rows, own[1:], geometry=(2.0, 3.0, 0.5))
+        build_landscape(tiny.identity, SETTINGS, rows, own[1:], landscape_id=landscape_id, geometry=(2.0, 3.0, 0.5))
     with pytest.raises(DataError, match="is of landscape id"):
-        build_landscape(tiny.identity, SETTINGS, rows, points, geometry=(2.0, 3.0, 0.5))
+        build_landscape(tiny.identity, SETTINGS, rows, points, landscape_id=landscape_id, geometry=(2.0, 3.0, 0.5))
 
 
 def test_the_key_knows_settings_weights_and_texts_but_not_the_machine(rows):
@@ -118,8 +119,9 @@ def test_the_key_knows_settings_weights_and_texts_but_not_the_machine(rows):
         find_landscape_id(dataclasses.replace(identity, weights_sha256="01"), SETTINGS, rows),
         find_landscape_id(identity, dataclasses.replace(SETTINGS, seed=1), rows),
         find_landscape_id(identity, SETTINGS, rows[:1]),
+        find_landscape_id(identity, SETTINGS, rows, ["weights of a checkpoint"]),
     ]
-    assert len({key, *other}) == 4
+    assert len({key, *other}) == 5
 
 
 def test_the_embedded_checkpoints_are_at_the_corners(tiny, rows):

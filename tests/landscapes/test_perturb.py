@@ -159,18 +159,62 @@ def test_a_plane_of_another_model_is_refused(build):
         lead_to(build(), "small", {n: torch.zeros(1) for n, _ in build().named_parameters()})
 
 
+@pytest.mark.parametrize("name", ["llama", "gpt2", "qwen3-moe", "falcon-h1"])
+def test_weights_kept_along_a_row_change_no_number(build, name):
+    model, rows = build(name), make_rows()
+    before = take_snapshot(model)
+    directions = [draw_direction(model, 0, index, "tensor") for index in (0, 1)]
+    plane, fresh = PlaneLoss(model, rows, *directions), PlaneLoss(model, rows, *directions)
+    fresh._perturbation._rows = {}
+    assert plane._perturbation._rows
+    for alpha, beta in [
+        (0.3, 0.1),
+        (0.3, 0.2),
+        (0.3, 0.0),
+        (0.1, 0.0),
+        (0.1, 0.3),
+        (0.0, 0.3),
+        (0.1, 0.2),
+        (0.1, -0.2),
+    ]:
+        assert np.array_equal(plane.measure(alpha, beta), fresh.measure(alpha, beta))
+    assert is_untouched(model, before)
+
+
+def test_an_exception_while_a_row_is_kept_leaves_no_half_of_it(build, monkeypatch):
+    model, rows = build(), make_rows()
+    first, second = draw_direction(model, 0, 0), draw_direction(model, 0, 1)
+    plane = PlaneLoss(model, rows, first, second)
+    wanted = [plane.measure(0.2, beta) for beta in (0.1, 0.2)]
+    plane.measure(0.4, 0.1)
+    calls = iter(range(1000))
+
+    def fail(*arguments, add=first.add):
+        if next(calls) == 5:
+            raise KeyboardInterrupt
+        add(*arguments)
+
+    monkeypatch.setattr(first, "add", fail)
+    with pytest.raises(KeyboardInterrupt):
+        plane.measure(0.4, 0.2)
+    assert np.array_equal([plane.measure(0.2, beta) for beta in (0.1, 0.2)], wanted)
+    assert np.array_equal(plane.measure(0.2, 0.1), wanted[0])
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_model_directions_and_scratch_are_less_than_two_copies(build, dtype):
+def test_all_that_is_kept_together_is_no_more_than_two_copies(build, dtype):
     """Counted in bytes: the widths are those of a real model in small, with as much vocabulary as one layer holds."""
     model = build("llama", dtype, num_hidden_layers=8, vocab_size=600)
     first, second = draw_direction(model, 0, 0), draw_direction(model, 0, 1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(perturb, "TILE", 512)
         plane = PlaneLoss(model, make_rows(), first, second)
-        plane.measure(0.1, 0.1)
-    size = sum(p.numel() * p.element_size() for p in model.parameters())
-    extra = sum(
-        t.numel() * t.element_size() for d in (first, second) for t in [*d.entries.values(), *d.scales.values()]
-    )
-    extra += sum(s.buffer.numel() * s.buffer.element_size() for s in plane._perturbation._scratch.values())
-    assert size + extra <= 2 * size
+        for beta in (0.1, 0.2):
+            plane.measure(0.1, beta)
+    size = sum(p.nbytes for p in model.parameters())
+    directions = sum(t.nbytes for d in (first, second) for t in [*d.entries.values(), *d.scales.values()])
+    assert directions == first.n_bytes + second.n_bytes
+    kept = sum(row.nbytes for row in plane._perturbation._rows.values())
+    scratch = sum(scratch.buffer.nbytes for scratch in plane._perturbation._scratch.values())
+    assert size + directions + kept + scratch <= 2 * size
+    assert (kept > 0.2 * size) == (dtype == torch.float32)

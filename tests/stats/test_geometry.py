@@ -31,6 +31,7 @@ def test_a_path_that_does_not_move_has_no_angles():
     assert np.isnan(shape.straightness)
     assert fit_plane(np.zeros((3, 3))).explained == (0.0, 0.0)
     assert measure_shape(np.zeros((1, 1))).length == 0
+    assert fit_plane(np.zeros((1, 1))).coordinates.tolist() == [[0, 0]]
 
 
 @given(st.integers(0, 999), st.integers(2, 7))

@@ -2,12 +2,13 @@
 
 import copy
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from raml.errors import DataError, NumericsError
+from raml.errors import DataError, ModelError, NumericsError
 from raml.models import LoadedModel
 from raml.probes import trace_trajectory
 from raml.records import AlignmentSettings, Question
@@ -199,11 +200,17 @@ def test_a_null_text_has_the_numbers_of_a_trajectory_with_its_tokens(small, traj
     ids = trajectory.token_ids[len(probe.trajectory_ids) - 1 :: -1]
     null = measure_alignment(small, trajectory, QUESTION, SETTINGS, null=NullText("shuffled", ids))
     assert null.text == "shuffled"
-    with_it = copy.copy(trajectory)
-    object.__setattr__(with_it, "token_ids", ids + trajectory.token_ids[len(ids) :])
-    losses = trace_path(small.model, probe.prompt_ids, ids, probe.ids, (0, len(ids)), len(probe.answer_ids)).loss
-    assert null.base_loss == pytest.approx(losses[0].item(), abs=1e-6)
-    assert null.loss[-1] == pytest.approx(losses[1].item(), abs=1e-6)
+    token_ids = ids + trajectory.token_ids[len(ids) :]
+    with_it = replace(trajectory, token_ids=token_ids, text=small.tokenizer.decode(token_ids))
+    own = measure_alignment(small, with_it, QUESTION, SETTINGS)
+    assert own.base_loss == null.base_loss
+    names = [name for name, value in vars(own).items() if isinstance(value, np.ndarray)]
+    names.remove("span_cosine")  # drawn with another seed for each text
+    assert {"cosine", "total_cosine", "predicted", "step_cosine", "similarity", "ceiling"} <= set(names)
+    for name in names:
+        np.testing.assert_array_equal(getattr(null, name), getattr(own, name), err_msg=name)
+    unshuffled = measure_alignment(small, trajectory, QUESTION, SETTINGS)
+    assert np.abs(unshuffled.total_cosine - null.total_cosine).max() > 1e-4, "any text would have passed"
 
 
 def test_losses_are_those_of_a_trace(tiny):
@@ -237,7 +244,7 @@ def test_the_id_tells_texts_settings_and_answers_apart(tiny, trajectory):
     [("n_prefixes", 0), ("n_directions", 0), ("step_share", 0.0), ("step_share", math.inf), ("seed", -1)],
 )
 def test_settings_out_of_range_are_named(small, trajectory, name, value):
-    with pytest.raises(DataError, match=name):
+    with pytest.raises(DataError, match=f"^--{name.replace('_', '-')} is {value}; it must be"):
         measure_alignment(small, trajectory, QUESTION, AlignmentSettings(**{name: value}))
 
 
@@ -252,3 +259,64 @@ def test_an_answer_whose_loss_has_no_gradient_is_refused(tiny, trajectory):
 def test_an_empty_text_is_refused(small, trajectory):
     with pytest.raises(DataError, match="has no tokens"):
         measure_alignment(small, trajectory, QUESTION, SETTINGS, null=NullText("shuffled", ()))
+
+
+def test_a_text_whose_update_is_not_exact_is_refused(tiny, trajectory, probe):
+    n_positions = len(probe.prompt_ids) + len(probe.ids)
+    model = build_model("llama", vocab_size=len(tiny.tokenizer), intermediate_size=n_positions - 1)
+    expected = (
+        rf"^Trajectory {trajectory.id}: prompt, bridge and answer have {n_positions} positions, the feed-forward part "
+        rf"{n_positions - 1} inputs; the update is not exact there"
+    )
+    with pytest.raises(DataError, match=expected):
+        measure_alignment(LoadedModel(model, tiny.tokenizer, tiny.identity), trajectory, QUESTION, SETTINGS)
+
+
+def change_path(monkeypatch, **changes):
+    """Have every path that is traced come out changed."""
+
+    def trace(*arguments, **options):
+        path = trace_path(*arguments, **options)
+        return replace(path, **{name: change(getattr(path, name)) for name, change in changes.items()})
+
+    monkeypatch.setattr("raml.updates.compile.trace_path", trace)
+
+
+def test_activations_that_are_combinations_of_others_are_refused(small, trajectory, monkeypatch):
+    change_path(monkeypatch, exact=lambda _: False)
+    with pytest.raises(DataError, match=rf"^Trajectory {trajectory.id}: the activations .* not exact there"):
+        measure_alignment(small, trajectory, QUESTION, SETTINGS)
+
+
+@pytest.mark.parametrize("name", ["loss", "updated_loss"])
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_loss_that_is_not_finite_is_refused(small, trajectory, monkeypatch, name, value):
+    change_path(monkeypatch, **{name: lambda losses: losses.index_fill(0, torch.tensor([1]), value)})
+    with pytest.raises(NumericsError, match=rf"^Trajectory {trajectory.id}: the answer's loss .* NaN or infinite"):
+        measure_alignment(small, trajectory, QUESTION, SETTINGS)
+
+
+SHORTAGES = [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("DefaultCPUAllocator: can't allocate memory")]
+
+
+@pytest.mark.parametrize("error", SHORTAGES, ids=["gpu", "cpu"])
+@pytest.mark.parametrize("place", ["alignment.compute_gradient", "alignment.measure_ceiling", "compile.trace_path"])
+def test_short_memory_is_said_of_the_trajectory(small, trajectory, monkeypatch, error, place):
+    def fail(*_arguments, **_options):
+        raise error
+
+    monkeypatch.setattr(f"raml.updates.{place}", fail)
+    with pytest.raises(ModelError, match=rf"^Trajectory {trajectory.id}: out of memory"):
+        measure_alignment(small, trajectory, QUESTION, SETTINGS)
+
+
+def test_short_memory_for_the_start_alone_is_said_and_other_errors_pass(small, probe, monkeypatch):
+    def fail(*_arguments, **_options):
+        raise errors.pop()
+
+    monkeypatch.setattr("raml.updates.alignment.compute_gradient", fail)
+    errors = [RuntimeError("shapes do not match"), SHORTAGES[1]]
+    with pytest.raises(ModelError, match=r"^out of memory"):
+        measure_start(small.model, probe, 1e-3)
+    with pytest.raises(RuntimeError, match="shapes do not match"):
+        measure_start(small.model, probe, 1e-3)

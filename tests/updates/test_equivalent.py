@@ -122,6 +122,14 @@ def test_bfloat16_comes_close(make_model, ids):
     assert update.layers[0].left.dtype == torch.float32
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
+def test_a_long_residual_stream_hides_nothing_in_few_bits(make_model, dtype):
+    """The trial's push must not drown in rounding where the stream is a hundred times what a layer adds."""
+    model = copy.deepcopy(make_model("qwen2", torch.float32))
+    model.model.embed_tokens.weight *= 100
+    assert find_update_obstacle(model.to(dtype)) is None
+
+
 @pytest.mark.parametrize(("name", "reason"), REFUSED.items())
 def test_other_architectures_are_refused_with_the_reason(make_model, ids, name, reason):
     model = make_model(name)

@@ -49,6 +49,26 @@ def test_shuffled_tokens_are_the_span_s_own(tiny, make):
     assert sorted(shuffled) == list(range(39))
 
 
+@pytest.mark.parametrize("ids", [(7,), (7, 7, 7)])
+def test_a_span_that_shuffling_leaves_as_it_is_has_no_such_null(tiny, make, ids):
+    own = make("q", n=len(ids) + 1, token_ids=(*ids, 8))
+    with pytest.raises(
+        DataError, match=rf"q-0: 'shuffled' in its place would be the trajectory itself, {len(ids)} tok"
+    ):
+        make_null("shuffled", tiny, own, SETTINGS, QUESTIONS, [])
+
+
+def test_two_tokens_are_always_exchanged(tiny, make):
+    for seed in range(8):
+        ids = make_null("shuffled", tiny, make("q", n=3), AlignmentSettings(seed=seed), QUESTIONS, []).ids
+        assert ids == (1, 0)
+
+
+def test_another_question_s_text_that_begins_alike_is_no_null(make, choose_other):
+    with pytest.raises(DataError, match="'other question' in its place would be the trajectory itself"):
+        choose_other(make("q", n=2), [make("t", n=9)])
+
+
 def test_random_tokens_are_plain_text(tiny, make):
     plain = set(list_plain_tokens(tiny))
     marks = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<think>", "</think>")

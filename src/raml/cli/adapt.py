@@ -14,7 +14,7 @@ from rich.table import Table
 
 from raml.cli.options import LoadOptions
 from raml.cli.stage import console, say
-from raml.cli.units import Unit, Work, make_units, read_units
+from raml.cli.units import Unit, Work, group_by_model, make_units, read_units
 from raml.records import Adaptation, AdaptSettings, Estimate, Question, Trace, Trajectory
 from raml.stats import average_questions, compute_paired_p_value, estimate_mean
 from raml.store import Run, StageClock, lock_run
@@ -100,11 +100,16 @@ def _plan(
 
 def _draw(
     folder: Run, trajectories: Sequence[Trajectory], adaptations: Sequence[Adaptation], traces: Sequence[Trace]
-) -> tuple[Path, Path]:
-    from raml.figures import save_figure
-    from raml.figures.adaptation import plot_adaptation
+) -> list[Path]:
+    """Draw both inner loops, a figure for each model."""
+    from raml.figures import plot_adaptation, save_figure
 
-    return save_figure(plot_adaptation(trajectories, adaptations, traces), folder.figures_path / "adaptation")
+    files: list[Path] = []
+    for number, own in enumerate(group_by_model(adaptations)):
+        name = "adaptation" if number == 0 else f"adaptation-{number + 1}"
+        read_by_it = [trace for trace in traces if trace.model.key() == own[0].model.key()]
+        files += save_figure(plot_adaptation(trajectories, own, read_by_it), folder.figures_path / name)
+    return files
 
 
 def _report(
@@ -117,6 +122,17 @@ def _report(
     work.report_errors()
     n_before = len(adaptations) - work.n_new
     say(f"Wrote {work.n_new} adaptations ({n_before} were there) to {folder.adaptations_path}")
+    models = group_by_model(adaptations)
+    for own in models:
+        if len(models) > 1:
+            say(own[0].model.name)
+        _print_table(trajectories, own)
+    for path in files:
+        say(f"Figure: {path}")
+
+
+def _print_table(trajectories: Sequence[Trajectory], adaptations: Sequence[Adaptation]) -> None:
+    """Print what became of one model's losses, and of the text's own, which the steps descend."""
     screen = console if console.is_terminal else Console(width=1000, highlight=False)
     table = Table(box=None, pad_edge=False, header_style="bold")
     columns = _list_columns(trajectories, adaptations)
@@ -131,8 +147,6 @@ def _report(
     if n_higher := sum(bool(a.text_loss[-1] > a.text_loss[0]) for a in adaptations):
         rate = adaptations[0].settings.rate
         say(f"Note: it rose on {n_higher} of {len(adaptations)}; --rate {rate:g} is too high for them.")
-    for path in files:
-        say(f"Figure: {path}")
 
 
 def _list_columns(trajectories: Sequence[Trajectory], adaptations: Sequence[Adaptation]) -> list[list[str]]:

@@ -16,7 +16,6 @@ from rich.text import Text
 from raml.cli.options import LoadOptions, parse_bytes
 from raml.cli.stage import console, say
 from raml.cli.units import Unit, make_units, read_units
-from raml.errors import DataError
 from raml.records import Alignment, AlignmentSettings, Question, Trajectory
 from raml.store import Run, StageClock, lock_run, write_atomically
 
@@ -61,8 +60,10 @@ def align(
     memory
         How much memory may be used beside the model's weights, such as 800MB; by default most of what is free.
     """
+    from raml.updates.alignment import check_settings
+
     settings = settings or AlignmentSettings()
-    _check_ranges(settings)
+    check_settings(settings)
     n_bytes = None if memory is None else parse_bytes(memory)
     folder, questions, trajectories = read_units(run, limit)
     config = {"model": model, "limit": limit, "nulls": nulls, "settings": settings}
@@ -96,21 +97,7 @@ def align(
         _print(summary)
     for path in files:
         say(f"Wrote {path}")
-    say(f"Next: raml report {folder.path}")
-
-
-def _check_ranges(settings: AlignmentSettings) -> None:
-    """Refuse settings that make no sense, before anything is read or imported.
-
-    Raises:
-        DataError: one is out of its range.
-    """
-    for name, low in (("n_prefixes", 1), ("n_directions", 1), ("seed", 0)):
-        if getattr(settings, name) < low:
-            flag = name.replace("_", "-")
-            raise DataError(f"--{flag} is {getattr(settings, name)}; it must be at least {low}.")
-    if not 0 < settings.step_share < float("inf"):
-        raise DataError(f"--step-share is {settings.step_share}; it must be above 0, and finite.")
+    say(f"Next: raml adapt {folder.path}")
 
 
 class _Plan:
@@ -129,7 +116,11 @@ class _Plan:
         self._last: tuple[LoadedModel, Probe, Start] | None = None
 
     def list_units(self, loaded: LoadedModel, trajectory: Trajectory) -> Iterator[Unit]:
-        """One record for the trajectory, and one for each text in its place."""
+        """One record for the trajectory, and one for each text in its place.
+
+        A text that can't be made or measured ends the list: what is wrong with one is most often wrong with all, and
+        the trajectory is counted as left out once. What was measured before it stays and counts.
+        """
         from raml.updates.alignment import key_alignment, measure_alignment
         from raml.updates.nulls import NULLS, make_null
         from raml.updates.probe import plan_probe

@@ -21,7 +21,7 @@ from raml.store import Journal, Run, StageClock, lock_run, read_jsonl, write_ato
 from raml.store.landscapes import read_landscape, write_landscape
 
 if TYPE_CHECKING:
-    from raml.landscapes import AnswerRow, Direction
+    from raml.landscapes import AnswerRow, Direction, Maker
     from raml.models import LoadedModel
     from raml.updates.probe import Probe
 
@@ -58,10 +58,12 @@ def landscape(
     settings = settings or LandscapeSettings()
     _check_ranges(settings, n_questions, n_paths, workers)
     folder, questions, trajectories = read_units(run, None)
-    writer, own, as_written = next(iter(list_scorers(model, trajectories, options)))
+    trajectories = _drop_programs(questions, trajectories)
     if settings.plane == "path":
-        chosen = _choose_spanning(own, settings.trajectory_id)
-        settings, own = replace(settings, trajectory_id=chosen.id), [chosen, *(t for t in own if t is not chosen)]
+        chosen = _choose_spanning(trajectories, settings.trajectory_id)
+        settings = replace(settings, trajectory_id=chosen.id)
+        trajectories = [chosen, *(t for t in trajectories if t is not chosen)]
+    writer, own, as_written = next(iter(list_scorers(model, trajectories, options)))
     clock = StageClock(folder, "landscape", {"model": model, "n_questions": n_questions, "settings": settings})
     with lock_run(run):
         loaded = load(writer, as_written)
@@ -84,6 +86,8 @@ def landscape(
         )
     for note in notes:
         say(note)
+    if len(own) < len(trajectories):
+        say(f"Note: {len(trajectories) - len(own)} trajectories of other models are left out; name one by --model.")
     say(f"Wrote {path}: {surface.loss[0].size} points ({surface.loss[0].size - n_new} were there)")
     _summarize(surface, own)
     for file in files:
@@ -115,27 +119,40 @@ def _check_ranges(settings: LandscapeSettings, n_questions: int, n_paths: int, w
         raise DataError("--trajectory-id needs --plane path.")
 
 
+def _drop_programs(questions: Sequence[Question], trajectories: Sequence[Trajectory]) -> list[Trajectory]:
+    """Keep the trajectories whose question has an answer text.
+
+    Raises:
+        DataError: there is none.
+    """
+    texts = {question.id for question in questions if question.kind != "code"}
+    kept = [trajectory for trajectory in trajectories if trajectory.question_id in texts]
+    if not kept:
+        raise DataError("All of these questions ask for programs; there is no answer text to score.")
+    return kept
+
+
 def _choose_spanning(trajectories: Sequence[Trajectory], wanted: str | None) -> Trajectory:
-    """The trajectory whose path spans the plane: the one named, else the first right one."""
-    return choose_for_adapter(trajectories) if wanted is None else choose_trajectory(trajectories, wanted)
+    """The trajectory whose path spans the plane: the one named, else the first right one.
+
+    Raises:
+        DataError: there is none, or it has no reasoning to follow.
+    """
+    chosen = choose_for_adapter(trajectories) if wanted is None else choose_trajectory(trajectories, wanted)
+    if chosen.reasoning_len == 0:
+        raise DataError(f"Trajectory {chosen.id} has no reasoning to follow; choose another by --trajectory-id.")
+    return chosen
 
 
 def _choose_questions(
     questions: Sequence[Question], trajectories: Sequence[Trajectory], n: int
 ) -> list[tuple[Question, Trajectory]]:
-    """The first questions that have an answer text and a trajectory, each with the trajectory whose prompt is used.
-
-    Raises:
-        DataError: there is none.
-    """
-    by_id = {question.id: question for question in questions if question.kind != "code"}
+    """The first questions that have a trajectory, each with the trajectory whose prompt is used."""
+    by_id = {question.id: question for question in questions}
     first: dict[str, Trajectory] = {}
     for trajectory in trajectories:
         first.setdefault(trajectory.question_id, trajectory)
-    chosen = [(by_id[key], trajectory) for key, trajectory in first.items() if key in by_id][:n]
-    if not chosen:
-        raise DataError("All of these questions ask for programs; there is no answer text to score.")
-    return chosen
+    return [(by_id[key], trajectory) for key, trajectory in first.items()][:n]
 
 
 @dataclass(frozen=True)
@@ -162,37 +179,70 @@ def _measure(work: _Work, n_paths: int, workers: int) -> tuple[Landscape, int, l
     """Measure the points that are missing and the paths; returns also how many points were new, and notes."""
     from raml.landscapes import build_landscape, find_landscape_id, measure_plane, measure_points
 
-    rows, loaded, settings = _make_rows(work), work.loaded, work.settings
-    landscape_id = find_landscape_id(loaded.identity, settings, rows)
-    journal_path, finished = work.find_journal(landscape_id), work.find_file(landscape_id)
-    make = _choose_maker(work)
-    directions = make(loaded)
-    geometry = measure_plane(loaded.model, *directions)
-    points = read_jsonl(journal_path, LandscapePoint) if journal_path.is_file() else []
-    if finished.is_file():
-        points = _take_apart(read_landscape(finished))
+    rows, loaded, settings, make = _make_rows(work), work.loaded, work.settings, _choose_maker(work)
+    landscape_id = find_landscape_id(loaded.identity, settings, rows, _list_spanning(work))
+    points = _read_points(work, landscape_id)
     n_there, n_all = len(points), settings.n_steps**2
-    opened = partial(load, loaded.identity.name, work.options) if workers > 1 else lambda: loaded
-    with show_progress("points", n_all, n_there) as bar, Journal(journal_path) as journal:
-        done = [(point.x, point.y) for point in points]
+    n_workers = min(workers, n_all - n_there)
+    # In one process model and directions are here once; several workers make their own, and here they come afterwards.
+    directions = make(loaded) if n_workers <= 1 else None
+    opened = (lambda: loaded) if directions else partial(load, loaded.identity.name, work.options)
+    made: Maker = make if directions is None else partial(_give, directions)
+    with show_progress("points", n_all, n_there) as bar, Journal(work.find_journal(landscape_id)) as journal:
         for point in measure_points(
-            opened, rows, settings, landscape_id=landscape_id, make=make, done=done, n_workers=workers
+            opened,
+            rows,
+            settings,
+            landscape_id=landscape_id,
+            make=made,
+            done=[(point.x, point.y) for point in points],
+            n_workers=max(1, n_workers),
         ):
             journal.append([point])
             points.append(point)
             bar.advance()
+    directions = directions or make(loaded)
+    geometry = measure_plane(loaded.model, *directions)
     paths, notes = _follow(work, directions, geometry, n_paths)
-    surface = build_landscape(loaded.identity, settings, rows, points, geometry=geometry, paths=paths)
+    surface = build_landscape(
+        loaded.identity, settings, rows, points, landscape_id=landscape_id, geometry=geometry, paths=paths
+    )
     return surface, len(points) - n_there, notes
+
+
+def _give(directions: tuple[Direction, Direction], _loaded: LoadedModel) -> tuple[Direction, Direction]:
+    """Directions that are made already."""
+    return directions
+
+
+def _read_points(work: _Work, landscape_id: str) -> list[LandscapePoint]:
+    """The points that are there: of a finished landscape, or of one that was begun."""
+    finished, journal_path = work.find_file(landscape_id), work.find_journal(landscape_id)
+    if finished.is_file():
+        return _take_apart(read_landscape(finished))
+    return read_jsonl(journal_path, LandscapePoint) if journal_path.is_file() else []
+
+
+def _list_spanning(work: _Work) -> list[object]:
+    """What spans the plane and the settings only name: a trajectory's tokens, or the weights of checkpoints."""
+    from raml.models import find_source, find_weight_files, hash_weights
+
+    if work.settings.plane == "path":
+        probe = _plan(work, work.trajectories[0])
+        return [probe.prompt_ids, probe.trajectory_ids, probe.ids]
+    return [hash_weights(find_weight_files(name, find_source(name))) for name in work.settings.toward]
 
 
 def _make_rows(work: _Work) -> list[AnswerRow]:
     """What is scored at each point: prompts as they were sampled, bridge, gold answers."""
     from raml.landscapes import AnswerRow
+    from raml.probes import check_fit
     from raml.updates import plan_bare
 
     questions, trajectories = [question for question, _ in work.asked], [trajectory for _, trajectory in work.asked]
     jobs = plan_bare(work.loaded, questions, trajectories, work.settings.bridge)
+    for question, trajectory in work.asked:
+        check_fit(work.loaded, trajectory, len(jobs[question.id].bridge_ids) + len(jobs[question.id].answers[0]))
     return [AnswerRow(key, job.prompt_ids, job.bridge_ids, job.answers[0]) for key, job in jobs.items()]
 
 
@@ -221,8 +271,9 @@ def _follow(
 
     if n_paths and (obstacle := find_update_obstacle(work.loaded.model)):
         return [], [f"Note: no paths are drawn: {obstacle}."]
-    ids = {question.id for question, _ in work.asked}
-    chosen = [trajectory for trajectory in work.trajectories if trajectory.question_id in ids][:n_paths]
+    prompts = {question.id: trajectory.prompt_ids for question, trajectory in work.asked}
+    # After another prompt (a mode without thinking, say) a trajectory begins at another loss than the surface has.
+    chosen = [t for t in work.trajectories if prompts.get(t.question_id) == t.prompt_ids and t.reasoning_len][:n_paths]
     paths: list[PlanePath] = []
     notes: list[str] = []
     with show_progress("paths", len(chosen)) as bar:
@@ -269,7 +320,11 @@ def _summarize(surface: Landscape, trajectories: Sequence[Trajectory]) -> None:
     )
     correct = {trajectory.id: trajectory.correct for trajectory in trajectories}
     for label, wanted in (("right", True), ("wrong", False)):
-        shares = [100 * path.off_plane_share for path in surface.paths if correct[path.trajectory_id] is wanted]
+        shares = [
+            100 * path.off_plane_share
+            for path in surface.paths
+            if correct[path.trajectory_id] is wanted and path.length
+        ]
         if shares:
             mean_share = sum(shares) / len(shares)
-            say(f"{label}: {mean_share:.2f} % of the paths' length lies off the plane ({len(shares)} paths)")
+            say(f"{label}: {mean_share:.2f} % of a path's length lies off the plane, mean over {len(shares)} paths")

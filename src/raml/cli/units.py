@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from raml.cli.options import LoadOptions, load
 from raml.cli.stage import say, show_progress
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from raml.models import LoadedModel
 
 Made = Update | Alignment | Adaptation
+M = TypeVar("M", Update, Alignment, Adaptation)
 Unit = tuple[str, Callable[[], Made]]
 """A record's id, and what makes it."""
 Plan = Callable[["LoadedModel", Trajectory], Iterable[Unit]]
@@ -42,6 +43,14 @@ class Work:
             say(f"Left out: {error}" if trajectory_id in str(error) else f"Left out {trajectory_id}: {error}")
         if len(self.errors) > 5:
             say(f"and {len(self.errors) - 5} more left out")
+
+
+def group_by_model(records: Sequence[M]) -> list[list[M]]:
+    """Part records by the weights that they are about, in the order in which these first come."""
+    groups: dict[str, list[M]] = {}
+    for record in records:
+        groups.setdefault(record.model.key(), []).append(record)
+    return list(groups.values())
 
 
 def read_units(run: Path, limit: int | None) -> tuple[Run, list[Question], list[Trajectory]]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,10 +12,10 @@ from cyclopts import Parameter
 
 from raml.cli.options import LoadOptions, load, parse_bytes
 from raml.cli.stage import say
-from raml.cli.units import Unit, make_units, read_units
+from raml.cli.units import Unit, group_by_model, make_units, read_units
 from raml.cli.update_summary import describe_certificate, summarize_updates
 from raml.cli.writers import check_weights, list_scorers
-from raml.errors import DataError
+from raml.errors import DataError, RamlError
 from raml.records import Question, Trajectory, Update, UpdateSettings
 from raml.store import Run, StageClock, lock_run
 
@@ -61,10 +63,14 @@ def update(
     folder, questions, trajectories = read_units(run, limit)
     chosen = trajectories if trajectory is None else [choose_trajectory(trajectories, trajectory)]
     compiled = choose_for_adapter(chosen) if adapter is not None else None
+    if adapter is not None:
+        from raml.updates import check_adapter_folder
+
+        check_adapter_folder(adapter)
     config = {"model": model, "limit": limit, "trajectory": trajectory, "adapter": adapter, "settings": settings}
     clock = StageClock(folder, "update", config)
     with lock_run(run):
-        plan = _Plan(questions, trajectories, settings, n_bytes)
+        plan = _Plan(questions, folder.read_trajectories(), settings, n_bytes)
         work = make_units(
             chosen,
             plan.list_units,
@@ -106,9 +112,10 @@ def choose_trajectory(trajectories: Sequence[Trajectory], wanted: str) -> Trajec
         DataError: there is none, or more than one.
     """
     found = [one for one in trajectories if one.id.startswith(wanted)] if wanted else []
+    found = [one for one in found if one.id == wanted] or found
     if len(found) != 1:
         these = f"{len(found)} trajectories have ids that begin" if found else "No trajectory has an id that begins"
-        raise DataError(f"{these} with {wanted!r}; trajectories.jsonl lists them.")
+        raise DataError(f"{these} with {wanted!r} among these {len(trajectories)}; trajectories.jsonl lists all.")
     return found[0]
 
 
@@ -150,26 +157,37 @@ class _Plan:
     ) -> None:
         self.questions = {question.id: question for question in questions}
         self.trajectories, self.settings, self.memory = trajectories, settings, memory
-        self._bare: dict[str, dict[str, Job]] = {}
+        self._bare: dict[tuple[str, str, str], dict[str, Job]] = {}
 
     def list_units(self, loaded: LoadedModel, trajectory: Trajectory) -> Iterator[Unit]:
         """One record: the whole path."""
-        from raml.updates import choose_others, compile_trajectory, key_update, plan_bare
+        from raml.updates import choose_others, compile_trajectory, key_update
 
-        question = self.questions[trajectory.question_id]
-        if loaded.identity.key() not in self._bare:
-            every = list(self.questions.values())
-            self._bare[loaded.identity.key()] = plan_bare(loaded, every, self.trajectories, self.settings.bridge)
-        jobs = self._bare[loaded.identity.key()]
-        near = choose_others([*jobs], question.id, self.settings.n_others) if question.id in jobs else []
+        question, settings = self.questions[trajectory.question_id], self.settings
+        jobs = self._list_bare(loaded, trajectory)
+        near = choose_others([*jobs], question.id, settings.n_others) if question.id in jobs else []
         others = {other: jobs[other] for other in near}
-        key = key_update(loaded.identity, trajectory, question.answer, self.settings, others)
-        yield (
-            key,
-            lambda: compile_trajectory(loaded, trajectory, question, self.settings, others=others, memory=self.memory)[
-                0
-            ],
-        )
+        key = key_update(loaded.identity, trajectory, question.answer, settings, others)
+        make = partial(compile_trajectory, loaded, trajectory, question, settings, others=others, memory=self.memory)
+        yield key, lambda: make()[0]
+
+    def _list_bare(self, loaded: LoadedModel, trajectory: Trajectory) -> dict[str, Job]:
+        """All questions as this trajectory's writer was asked them in its mode, but those that can't be asked here."""
+        from raml.probes import check_fit
+        from raml.updates import plan_bare
+
+        key = loaded.identity.key(), trajectory.model.key(), trajectory.mode
+        if key not in self._bare:
+            jobs = self._bare.setdefault(key, {})
+            for other in self.trajectories:
+                if (other.model.key(), other.mode) != key[1:] or other.question_id in jobs:
+                    continue
+                with contextlib.suppress(RamlError):
+                    question = self.questions[other.question_id]
+                    for name, job in plan_bare(loaded, [question], [other], self.settings.bridge).items():
+                        check_fit(loaded, other, len(job.bridge_ids) + len(job.answers[0]))
+                        jobs[name] = job
+        return self._bare[key]
 
 
 def _write_adapter(
@@ -189,7 +207,12 @@ def _write_adapter(
     return write_adapter(adapter, loaded, take_point(path), describe_certificate(record, question))
 
 
-def _draw(folder: Run, trajectories: Sequence[Trajectory], updates: Sequence[Update]) -> tuple[Path, ...]:
+def _draw(folder: Run, trajectories: Sequence[Trajectory], updates: Sequence[Update]) -> list[Path]:
+    """Draw the paths, a figure for each model."""
     from raml.figures import plot_updates, save_figure
 
-    return save_figure(plot_updates(trajectories, updates), folder.figures_path / "updates")
+    files: list[Path] = []
+    for number, own in enumerate(group_by_model(updates)):
+        name = "updates" if number == 0 else f"updates-{number + 1}"
+        files += save_figure(plot_updates(trajectories, own), folder.figures_path / name)
+    return files

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from raml.cli.stage import console, say
+from raml.cli.units import group_by_model
 from raml.records import Question, Trajectory, Update
 from raml.stats import PathShape, average_questions, estimate_mean, fit_plane, measure_shape
 
@@ -16,12 +17,19 @@ def summarize_updates(trajectories: Sequence[Trajectory], updates: Sequence[Upda
     from rich.table import Table
 
     by_id = {trajectory.id: trajectory for trajectory in trajectories}
-    table = Table("", "right", "wrong", box=None, pad_edge=False)
-    groups = [[u for u in updates if by_id[u.trajectory_id].correct is wanted] for wanted in (True, False)]
-    rows = [describe_group(group, by_id) for group in groups]
-    for name in rows[0] or rows[1]:
-        table.add_row(name, *(row.get(name, "–") for row in rows))
-    console.print(table)
+    models = group_by_model(updates)
+    for own in models:
+        if len(models) > 1:
+            say(own[0].model.name)
+        groups = {
+            label: [update for update in own if by_id[update.trajectory_id].correct is wanted]
+            for label, wanted in (("right", True), ("wrong", False), ("undecided", None))
+        }
+        columns = {label: describe_group(group, by_id) for label, group in groups.items() if group}
+        table = Table("", *columns, box=None, pad_edge=False)
+        for name in dict.fromkeys(name for column in columns.values() for name in column):
+            table.add_row(name, *(column.get(name, "–") for column in columns.values()))
+        console.print(table)
     loose = [update for update in updates if not update.exact]
     if loose:
         say(
@@ -33,8 +41,6 @@ def summarize_updates(trajectories: Sequence[Trajectory], updates: Sequence[Upda
 
 def describe_group(updates: Sequence[Update], by_id: dict[str, Trajectory]) -> dict[str, str]:
     """Describe some trajectories' updates, a row each; means are over questions, with 95 % intervals."""
-    if not updates:
-        return {}
     questions = [by_id[update.trajectory_id].question_id for update in updates]
     shares = np.stack([update.norm[-1] / update.weight_norm for update in updates])
     shapes = [measure_shape(update.gram) for update in updates]
@@ -47,7 +53,8 @@ def describe_group(updates: Sequence[Update], by_id: dict[str, Trajectory]) -> d
         "residual at most": f"{max(float(u.residual.max()) for u in updates):.1e}",
         "condition at most": f"{max(float(u.condition.max()) for u in updates):.1e}",
         "‖ΔD‖ / ‖D‖, median": f"{np.median(shares):.3g} ({shares.min():.2g} to {shares.max():.2g})",
-        "L̂ → with update": " → ".join(f"{np.mean([u.updated_loss[i] for u in updates]):.3f}" for i in (0, -1)),
+        "L̂": write_mean(questions, [float(update.updated_loss[0]) for update in updates]),
+        "L̂ with the update": write_mean(questions, [float(update.updated_loss[-1]) for update in updates]),
         "length / distance": f"{np.median([s.length / max(s.distance, 1e-30) for s in shapes]):.1f}",
         "turn from step to step": f"{np.degrees(np.arccos(_find_middle(shapes))):.0f}°",
         "in the best plane": f"{100 * np.median(in_plane):.0f} %",
@@ -66,13 +73,17 @@ def _find_middle(shapes: Sequence[PathShape]) -> float:
 
 def describe_others(questions: Sequence[str], updates: Sequence[Update]) -> str:
     """Describe how updates change the loss of questions that they were not made for, over the questions they were."""
-    asked = [(q, float(u.other_change.mean())) for q, u in zip(questions, updates, strict=True) if len(u.other_ids)]
-    means = average_questions(*zip(*asked, strict=True))
-    harmed = np.concatenate([update.other_change > 0 for update in updates]).mean()
-    if len(means) < 2:
-        return f"{means[0]:+.2f}, up in {100 * harmed:.0f} %"
-    estimate = estimate_mean("change of other questions' loss", means.tolist())
-    return f"{estimate.value:+.2f} [{estimate.low:+.2f}, {estimate.high:+.2f}], up in {100 * harmed:.0f} %"
+    asked = [(q, u.other_change.astype(float)) for q, u in zip(questions, updates, strict=True) if len(u.other_ids)]
+    own = [question for question, _ in asked]
+    harmed = average_questions(own, [float((change > 0).mean()) for _, change in asked]).mean()
+    return f"{write_mean(own, [float(change.mean()) for _, change in asked], '+')}, up in {100 * harmed:.0f} %"
+
+
+def write_mean(questions: Sequence[str], values: Sequence[float], sign: str = "") -> str:
+    """Write a mean over questions with its 95 % interval, where there is one."""
+    estimate = estimate_mean("mean", average_questions(questions, values).tolist())
+    interval = "" if estimate.method == "none" else f" [{estimate.low:{sign}.2f}, {estimate.high:{sign}.2f}]"
+    return f"{estimate.value:{sign}.2f}{interval}"
 
 
 def describe_certificate(record: Update, question: Question) -> dict[str, object]:

@@ -64,7 +64,7 @@ def plot_alignment_layers(panels: Mapping[str, Mapping[str, NDArray[np.float64]]
     """Draw a panel a measure: its mean over questions in each layer, a line a kind of text, with 95 % intervals.
 
     Args:
-        panels: Title of a measure to its values [question layer] by kind of text.
+        panels: Title of a measure to its values [question layer] by kind of text. Values that are NaN are left out.
 
     Raises:
         DataError: there is no value.
@@ -134,13 +134,15 @@ def _draw_layers(axis: Axes, name: str, values: NDArray[np.float64]) -> None:
     if not len(values):
         return
     color, marker, dashes = _LOOKS.get(name, _ELSE)
-    means = [estimate_mean(name, column.tolist(), n_resamples=N_RESAMPLES) for column in values.T]
-    layers = np.arange(len(means))
-    low, high = np.array([(mean.low, mean.high) for mean in means]).T
+    layers, lines = np.arange(values.shape[1]), np.full((3, values.shape[1]), math.nan)
+    for layer, column in enumerate(values.T):
+        known = column[np.isfinite(column)].tolist()
+        if known:
+            mean = estimate_mean(name, known, n_resamples=N_RESAMPLES)
+            lines[:, layer] = mean.low, mean.value, mean.high
+    low, middle, high = lines
     axis.fill_between(layers, low, high, where=np.isfinite(low), color=color, alpha=0.12, linewidth=0)
-    axis.plot(
-        layers, [mean.value for mean in means], color=color, marker=marker, markersize=3.5, linestyle=dashes, label=name
-    )
+    axis.plot(layers, middle, color=color, marker=marker, markersize=3.5, linestyle=dashes, label=name)
 
 
 def _check(has_values: bool) -> None:

@@ -63,7 +63,7 @@ def plot_landscape(
         if with_panel:
             _compare(figure.add_subplot(grid[0, 1]), surface, correct)
         _add_legend(figure, surface, correct)
-        axis.set_title(_describe(landscape, surface, draw), fontsize=9, loc="left")
+        axis.set_title(_describe(surface, draw), fontsize=9, loc="left", parse_math=False)
         figure.subplots_adjust(left=0.02, right=0.97, bottom=0.11, top=0.88, wspace=0.22)
     return figure
 
@@ -76,10 +76,11 @@ def _draw_surface(axis: Axes3D, surface: Surface, landscape: Landscape) -> float
     axis.plot_surface(mesh_x, mesh_y, heights, cmap="viridis", alpha=0.75, linewidth=0, rstride=1, cstride=1)
     axis.contour(mesh_x, mesh_y, heights, levels=14, zdir="z", offset=floor, cmap="viridis", linewidths=0.8)
     axis.set_zlim(floor, float(heights.max()))
-    axis.set_zticks([tick for tick in axis.get_zticks() if heights.min() <= tick <= heights.max()])  # none on the floor
+    ticks = axis.zaxis.get_majorticklocs()
+    axis.zaxis.set_ticks(ticks[(ticks >= heights.min()) & (ticks <= heights.max())])  # none on the floor
     toward = [name.rstrip("/").split("/")[-1] for name in landscape.settings.toward]
     for set_label, label in zip((axis.set_xlabel, axis.set_ylabel), AXES[landscape.settings.plane], strict=True):
-        set_label(label.format(*toward), fontsize=8)
+        set_label(label.format(*toward), fontsize=8, parse_math=False)
     axis.set_zlabel("L̂ without trajectory (nats" + (", log scale)" if surface.is_log else ")"), fontsize=8)
     if surface.is_log:
         axis.zaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{10**value:.2g}"))
@@ -116,15 +117,15 @@ def _compare(axis: Axes, surface: Surface, correct: dict[str, bool | None]) -> N
     axis.tick_params(labelsize=8)
 
 
-def _describe(landscape: Landscape, surface: Surface, draw: str) -> str:
+def _describe(surface: Surface, draw: str) -> str:
     if not surface.paths:
-        return f"mean over {len(landscape.question_ids)} questions" if len(landscape.question_ids) > 1 else ""
+        return surface.title
     if draw == "paper":
-        return "trajectories as in the paper: α is time,\nβ where the surface is closest to L̂ᵢ"
-    shares = [100 * path.off_plane_share for path in surface.paths]
-    spread = f"{min(shares):.1f}" if len(shares) == 1 else f"{min(shares):.1f}–{max(shares):.1f}"
+        return f"{surface.title}; trajectories as in the paper:\nα is time, β where the surface is closest to L̂ᵢ"
+    shares = [100 * path.off_plane_share for path in surface.paths if path.length]
+    spread = f"{min(shares):.1f}–{max(shares):.1f}" if len(shares) > 1 else f"{sum(shares):.1f}"
     n_outside = sum(int(np.isnan(interpolate(surface, path.coordinates)).sum()) for path in surface.paths)
-    text = f"feet of θ'ᵢ on the plane\n{spread} % of the paths' length lies off the plane"
+    text = f"{surface.title}; feet of θ'ᵢ on the plane\n{spread} % of the paths' length lies off the plane"
     return text + (f"; {n_outside} points outside are not drawn" if n_outside else "")
 
 

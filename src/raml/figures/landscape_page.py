@@ -102,8 +102,9 @@ def _describe_path(
 
 def _describe(landscape: Landscape, surface: Surface) -> str:
     model = landscape.model.name.rstrip("/").split("/")[-1].replace("<", "‹")
-    lines = [f"L̂ without trajectory on a plane through {model} ({landscape.settings.plane})"]
+    about = surface.title.replace("<", "‹")
+    lines = [f"L̂ without trajectory on a plane through {model} ({landscape.settings.plane}), {about}"]
     if surface.paths:
-        shares = [100 * path.off_plane_share for path in surface.paths]
+        shares = [100 * path.off_plane_share for path in surface.paths if path.length] or [0.0]
         lines.append(f"{min(shares):.1f} to {max(shares):.1f} % of the paths' length lies off the plane")
     return "<br>".join(lines)

@@ -15,6 +15,9 @@ LOG_FROM = 30.0
 LOWEST = 1e-4
 """Nats below which a loss counts as this much where logarithms are drawn."""
 
+ROUNDING = 1e-4
+"""Share of a grid's cell by which a point may lie outside: a path's farthest point is on the edge but for rounding."""
+
 Floats = NDArray[np.float64]
 
 
@@ -27,6 +30,8 @@ class Surface:
     loss: Floats
     """loss[x, y] belongs to alphas[x] and betas[y]."""
     paths: tuple[PlanePath, ...]
+    title: str
+    """Whose losses these are."""
 
     @property
     def is_log(self) -> bool:
@@ -48,12 +53,14 @@ def choose_surface(landscape: Landscape, trajectories: list[Trajectory], questio
     if question_id is None:
         question_id = next((owners[p.trajectory_id] for p in landscape.paths if p.trajectory_id in owners), None)
     if question_id is None:
-        return Surface(landscape.alphas, landscape.betas, landscape.loss.mean(axis=0).astype(float), ())
+        n = len(landscape.question_ids)
+        title = f"mean over {n} questions" if n > 1 else f"question {landscape.question_ids[0]}"
+        return Surface(landscape.alphas, landscape.betas, landscape.loss.mean(axis=0).astype(float), (), title)
     if question_id not in landscape.question_ids:
         raise DataError(f"Landscape {landscape.id} has no question {question_id}.")
     loss = landscape.loss[landscape.question_ids.index(question_id)].astype(float)
     own = tuple(path for path in landscape.paths if owners.get(path.trajectory_id) == question_id)
-    return Surface(landscape.alphas, landscape.betas, loss, own)
+    return Surface(landscape.alphas, landscape.betas, loss, own, f"question {question_id}")
 
 
 def interpolate(surface: Surface, coordinates: Floats) -> Floats:
@@ -66,8 +73,9 @@ def interpolate(surface: Surface, coordinates: Floats) -> Floats:
     u = (x - surface.alphas[a]) / (surface.alphas[a + 1] - surface.alphas[a])
     v = (y - surface.betas[b]) / (surface.betas[b + 1] - surface.betas[b])
     f = surface.loss
+    inside = (np.abs(u - 0.5) <= 0.5 + ROUNDING) & (np.abs(v - 0.5) <= 0.5 + ROUNDING)
+    u, v = np.clip(u, 0, 1), np.clip(v, 0, 1)
     values = (1 - u) * ((1 - v) * f[a, b] + v * f[a, b + 1]) + u * ((1 - v) * f[a + 1, b] + v * f[a + 1, b + 1])
-    inside = (np.abs(u - 0.5) <= 0.5) & (np.abs(v - 0.5) <= 0.5)
     return np.where(inside, values, np.nan)
 
 

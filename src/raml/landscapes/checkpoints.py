@@ -33,6 +33,11 @@ class CheckpointDirection:
         """The parameters it moves: all."""
         return self.weights.keys()
 
+    @property
+    def n_bytes(self) -> int:
+        """How much memory it takes, mapped files included."""
+        return sum(part.nbytes for part in self.weights.values())
+
     def add(self, tile: Tensor, start: Tensor, name: str, rows: Rows, factor: float) -> None:
         """Write start + factor × the checkpoint's rows of a parameter into a tile."""
         torch.add(start, self.weights[name][rows], alpha=factor, out=tile)
@@ -81,7 +86,16 @@ def lead_to(model: PreTrainedModel, name: str, weights: Mapping[str, Tensor]) ->
             shapes = " and ".join(str(list(value.shape)) for value in (weights[key], parameter))
             raise ModelError(f"{name}: {key} has other sizes than the model's: {shapes}.")
         chosen[key] = weights[key].to(parameter.device)
+    for key in model.state_dict().keys() & weights.keys() - chosen.keys():
+        buffer = model.state_dict()[key]
+        if not torch.equal(buffer.cpu(), weights[key].to(buffer.dtype).cpu()) and not _is_tied(model, key):
+            raise ModelError(f"{name} has other values than the model in {key}, which is no weight and stays as it is.")
     return CheckpointDirection(chosen)
+
+
+def _is_tied(model: PreTrainedModel, key: str) -> bool:
+    """Whether a name stands for a weight that has another name too."""
+    return any(key == other for other, _ in model.named_parameters(remove_duplicate=False))
 
 
 def _check_configuration(model: PreTrainedModel, name: str, source: Path) -> None:

@@ -23,7 +23,7 @@ from transformers.pytorch_utils import Conv1D
 
 from raml.errors import DataError, ModelError
 
-TILE = 2**17
+TILE = 2**16
 """Elements that are worked on at a time: what a CPU core's cache holds of weights, direction and result together."""
 STEPS_PER_SIGMA = 16
 """A random entry is rounded to one of so many levels per standard deviation."""
@@ -43,6 +43,11 @@ class Direction(Protocol):
     @property
     def leads_to(self) -> bool:
         """Whether `add` adds the weights where the direction ends, so that the caller takes the model's own off."""
+        ...
+
+    @property
+    def n_bytes(self) -> int:
+        """How much memory it takes."""
         ...
 
     def add(self, tile: Tensor, start: Tensor, name: str, rows: Rows, factor: float) -> None:
@@ -71,11 +76,17 @@ class RandomDirection:
         """The parameters it moves."""
         return self.entries.keys()
 
+    @property
+    def n_bytes(self) -> int:
+        """How much memory it takes."""
+        return sum(part.nbytes for part in (*self.entries.values(), *self.scales.values()))
+
     def add(self, tile: Tensor, start: Tensor, name: str, rows: Rows, factor: float) -> None:
         """Write start + factor × the direction's rows of a parameter into a tile."""
-        scale = self.scales[name]
-        scale = (scale[rows] if scale.ndim and len(scale) > 1 else scale) * factor
-        torch.addcmul(start, self.entries[name][rows], scale.to(tile.dtype), out=tile)
+        entries, scale = self.entries[name], self.scales[name]
+        if scale.shape[:1] == entries.shape[:1]:
+            scale = scale[rows]
+        torch.addcmul(start, entries[rows], scale, value=factor, out=tile)
 
 
 class DenseDirection:
@@ -90,6 +101,11 @@ class DenseDirection:
     def names(self) -> Collection[str]:
         """The parameters it moves."""
         return self.entries.keys()
+
+    @property
+    def n_bytes(self) -> int:
+        """How much memory it takes."""
+        return sum(part.nbytes for part in self.entries.values())
 
     def add(self, tile: Tensor, start: Tensor, name: str, rows: Rows, factor: float) -> None:
         """Write start + factor × the direction's rows of a parameter into a tile."""

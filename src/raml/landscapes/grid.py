@@ -93,9 +93,15 @@ def list_steps(settings: LandscapeSettings) -> NDArray[np.float64]:
     return reach * (np.arange(-(n - 1), n, 2) / (n - 1))
 
 
-def find_landscape_id(model: ModelIdentity, settings: LandscapeSettings, rows: Sequence[AnswerRow]) -> str:
-    """Hash what decides a landscape's numbers: settings, weights, and the texts that are scored."""
-    return hash_key(settings, model.key(), *[(row.question_id, row.prompt_ids, row.answer_ids) for row in rows])
+def find_landscape_id(
+    model: ModelIdentity, settings: LandscapeSettings, rows: Sequence[AnswerRow], spanned_by: Sequence[object] = ()
+) -> str:
+    """Hash what decides a landscape's numbers: settings, weights, the texts that are scored, and what spans the plane.
+
+    `spanned_by` is what the settings only name: the token ids of the trajectory, or the hashes of the checkpoints.
+    """
+    texts = [(row.question_id, row.prompt_ids, row.answer_ids) for row in rows]
+    return hash_key("landscape", settings, model.key(), texts, spanned_by)
 
 
 def measure_points(
@@ -133,6 +139,7 @@ def build_landscape(
     rows: Sequence[AnswerRow],
     points: Sequence[LandscapePoint],
     *,
+    landscape_id: str,
     geometry: tuple[float, float, float],
     paths: Sequence[PlanePath] = (),
 ) -> Landscape:
@@ -141,7 +148,7 @@ def build_landscape(
     Raises:
         DataError: a point of the grid is missing, or one is of another landscape.
     """
-    steps, landscape_id = list_steps(settings), find_landscape_id(model, settings, rows)
+    steps = list_steps(settings)
     loss = np.full((len(rows), len(steps), len(steps)), np.nan, dtype=np.float32)
     for point in points:
         if point.landscape_id != landscape_id:

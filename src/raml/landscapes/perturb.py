@@ -44,7 +44,8 @@ class Perturbation:
     """Moves a model along two directions while a block runs; see `at`.
 
     It takes the scratch for the largest module, and for those parameters that are read while no module of theirs runs,
-    such as the output layer's where they are part of the plane.
+    such as the output layer's where they are part of the plane. What is then left of a second copy of the model, as the
+    two directions leave it, keeps weights that the first direction has moved: along a row of a grid they stay the same.
     """
 
     def __init__(self, model: PreTrainedModel, first: Direction, second: Direction) -> None:
@@ -54,7 +55,11 @@ class Perturbation:
         self._held: set[str] = set()
         self._scratch: dict[tuple[torch.device, torch.dtype], _Scratch] = {}
         self._moves: list[tuple[Direction, float]] = []
+        self._rows: dict[str, Tensor] = {}  # weights + alpha × first direction, by parameter
+        self._row_steps: dict[str, float] = {}  # the alpha of each
+        self._last_alpha, self._is_row = 0.0, False
         self._watcher: _Watcher | None = None
+        self._n_bytes = sum(parameter.nbytes for parameter in model.parameters())
 
     def learn(self, run: Callable[[], object]) -> None:
         """Find out in one pass how parameters are read; to be called once, before `at`.
@@ -81,6 +86,24 @@ class Perturbation:
                     f"{name} is not read in a forward pass of this model, or from a copy elsewhere: "
                     "a landscape can't move it. Choose another model or plane."
                 )
+        self._rows = self._plan_rows()
+
+    def _plan_rows(self) -> dict[str, Tensor]:
+        """Make room for weights that the first direction has moved, in a model that is in float32, up to two copies."""
+        first, second = self.directions
+        if first.leads_to or second.leads_to:
+            return {}
+        largest = max(sum(slot.parameter.nbytes for slot in slots) for slots in self._slots.values())
+        held = {slot.name: slot.parameter.nbytes for slots in self._slots.values() for slot in slots}
+        left = self._n_bytes - first.n_bytes - second.n_bytes - 2 * largest
+        left -= sum(n for name, n in held.items() if name in self._held)
+        rows: dict[str, Tensor] = {}
+        for slot in (slot for slots in self._slots.values() for slot in slots):
+            is_wanted = slot.name in first.names and slot.name in second.names and slot.name not in rows
+            if is_wanted and slot.parameter.itemsize >= 4 and slot.parameter.nbytes <= left:
+                rows[slot.name] = torch.empty_like(slot.parameter, requires_grad=False)
+                left -= slot.parameter.nbytes
+        return rows
 
     @contextlib.contextmanager
     def at(self, alpha: float, beta: float) -> Iterator[None]:
@@ -92,6 +115,8 @@ class Perturbation:
         self._moves = [
             (direction, step) for direction, step in zip(self.directions, (alpha, beta), strict=True) if step
         ]
+        self._is_row = bool(alpha) and alpha == self._last_alpha  # worth keeping from the second point of a row on
+        self._last_alpha = alpha
         handles: list[torch.utils.hooks.RemovableHandle] = []
         with torch.inference_mode():
             try:
@@ -153,10 +178,13 @@ class Perturbation:
         with self._watcher.pausing() if self._watcher is not None else contextlib.nullcontext():
             moves = [(direction, step) for direction, step in self._moves if slot.name in direction.names]
             own = 1.0 - sum(step for direction, step in moves if direction.leads_to)
+            before: Tensor = slot.parameter
+            if self._is_row and slot.name in self._rows:
+                before, moves = self._move_row(slot, *moves[0]), moves[1:]
             precise = torch.promote_types(moved.dtype, torch.float32)
             work = self._find_scratch(moved, precise)
             for rows in [wanted] if wanted is not None else split_rows(moved):
-                source, mark = slot.parameter[rows], work.used
+                source, mark = before[rows], work.used
                 in_place = precise == moved.dtype and wanted is None
                 tile = moved[rows] if in_place else work.take(source)
                 _add_up(tile, source, own, moves, slot.name, rows)
@@ -166,8 +194,21 @@ class Perturbation:
         if self._watcher is not None:
             self._watcher.expect(slot, moved, is_partial=wanted is not None)
 
+    def _move_row(self, slot: _Slot, direction: Direction, step: float) -> Tensor:
+        """The weights that the first direction has moved, kept since the last point of the row or made now."""
+        kept = self._rows[slot.name]
+        if self._row_steps.get(slot.name) != step:
+            self._row_steps.pop(slot.name, None)  # while it is half made, it is of no step
+            for rows in split_rows(kept):
+                direction.add(kept[rows], slot.parameter[rows], slot.name, rows, step)
+            self._row_steps[slot.name] = step
+        return kept
+
     def _find_scratch(self, like: Tensor, dtype: torch.dtype | None = None) -> _Scratch:
-        return self._scratch.setdefault((like.device, dtype or like.dtype), _Scratch(like.device, dtype or like.dtype))
+        key = (like.device, dtype or like.dtype)
+        if key not in self._scratch:
+            self._scratch[key] = _Scratch(*key)
+        return self._scratch[key]
 
 
 class _Scratch:
@@ -264,10 +305,12 @@ def _add_up(
     """Write own × weights + the sum of steps × directions into a tile."""
     start = source
     if own != 1 or source.dtype != tile.dtype:
-        start = torch.mul(source, own, out=tile)
+        start = tile.copy_(source).mul_(own)  # in the tile's numbers: a product of bfloat16s would be rounded first
     for direction, step in moves:
         direction.add(tile, start, name, rows, step)
         start = tile
+    if start is not tile:
+        tile.copy_(start)
 
 
 def _find_embedded(module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:

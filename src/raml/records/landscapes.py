@@ -60,7 +60,7 @@ class PlanePath:
     @property
     def off_plane_share(self) -> float:
         """Share of the path's length that lies off the plane, from 0 to 1; 0 for a path that does not move."""
-        return 1 - self.length_on_plane / self.length if self.length else 0.0
+        return max(0.0, 1 - self.length_on_plane / self.length) if self.length else 0.0
 
 
 @dataclass(frozen=True, eq=False)

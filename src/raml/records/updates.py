@@ -83,7 +83,7 @@ class AlignmentSettings:
     n_prefixes: int = 8
     """Most prefixes that are measured, evenly spaced, the span's end among them; prefix 0 moves nothing."""
     n_directions: int = 16
-    """Random directions in the span of each update, as a null."""
+    """Random directions in the span of each update, as a scale."""
     step_share: float = 1e-5
     """Length of the SGD step whose effect on activations is compared, as a share of the weights' norm: so short that
     the loss falls as its gradient says."""

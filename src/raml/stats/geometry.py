@@ -58,7 +58,9 @@ def fit_plane(gram: Float64[np.ndarray, "p p"]) -> PathPlane:
     """
     seen = gram - gram[:1] - gram[:, :1] + gram[0, 0]
     values, vectors = np.linalg.eigh(seen)
-    values, vectors = np.clip(values[::-1][:2], 0, None), vectors[:, ::-1][:, :2]
+    missing = max(0, 2 - len(values))  # a path of one point spans nothing
+    values = np.pad(np.clip(values[::-1][:2], 0, None), (0, missing))
+    vectors = np.pad(vectors[:, ::-1][:, :2], ((0, 0), (0, missing)))
     vectors = vectors * np.where(vectors[np.abs(vectors).argmax(axis=0), [0, 1]] < 0, -1.0, 1.0)
     lens = np.sqrt(values)
     weights = np.divide(vectors, lens, out=np.zeros_like(vectors), where=lens > 0).T

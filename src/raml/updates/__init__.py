@@ -4,7 +4,7 @@
 prefixes at once, `alignment` the test of Eq. 4, `explicit` the inner loop that takes gradient steps instead.
 """
 
-from raml.updates.adapter import write_adapter
+from raml.updates.adapter import check_adapter_folder, write_adapter
 from raml.updates.alignment import measure_alignment
 from raml.updates.compile import compile_trajectory, key_update, take_point
 from raml.updates.equivalent import applying, compile_update_by_definition, verify_update
@@ -19,6 +19,7 @@ __all__ = [
     "WeightPath",
     "adapt_to_trajectory",
     "applying",
+    "check_adapter_folder",
     "choose_others",
     "compile_trajectory",
     "compile_update_by_definition",

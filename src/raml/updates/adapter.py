@@ -70,3 +70,14 @@ def write_adapter(
     for path, content in zip(files[1:], (config, certificate), strict=True):
         write_atomically(path, msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n")
     return files
+
+
+def check_adapter_folder(folder: Path) -> None:
+    """Refuse a folder that holds anything but an adapter.
+
+    Raises:
+        RunError: it does, or it is a file.
+    """
+    own = {WEIGHTS, CONFIG, CERTIFICATE}
+    if folder.exists() and (not folder.is_dir() or {entry.name for entry in folder.iterdir()} - own):
+        raise RunError(f"{folder} holds something that is no adapter. Choose another folder.")

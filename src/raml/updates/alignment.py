@@ -12,8 +12,9 @@ prompt's positions adds to its length and nothing to an inner product, so no upd
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -71,15 +72,41 @@ def check_settings(settings: AlignmentSettings) -> None:
     Raises:
         DataError: one is out of its range.
     """
-    for name in ("n_prefixes", "n_directions"):
-        if getattr(settings, name) < 1:
-            raise DataError(f"{name} is {getattr(settings, name)}; it must be at least 1.")
+    for name, low in (("n_prefixes", 1), ("n_directions", 1), ("seed", 0)):
+        if getattr(settings, name) < low:
+            flag = name.replace("_", "-")
+            raise DataError(f"--{flag} is {getattr(settings, name)}; it must be at least {low}.")
     if not 0 < settings.step_share < math.inf:
-        raise DataError(f"step_share is {settings.step_share}; it must be above 0, and finite.")
-    if settings.seed < 0:
-        raise DataError(f"seed is {settings.seed}; it must be at least 0.")
+        raise DataError(f"--step-share is {settings.step_share}; it must be above 0, and finite.")
 
 
+@contextlib.contextmanager
+def _refusing_shortage() -> Iterator[None]:
+    """Say that memory is short as an error of ours; on CPUs torch has no class of its own for that."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not isinstance(error, torch.OutOfMemoryError) and "allocate memory" not in str(error):
+            raise
+        raise ModelError(
+            "out of memory for the gradient of the answer's loss; ask for fewer prefixes (--n-prefixes) or choose a "
+            "smaller model."
+        ) from error
+
+
+@contextlib.contextmanager
+def _naming(trajectory: Trajectory) -> Iterator[None]:
+    """Have every error name the trajectory, once."""
+    name = f"Trajectory {trajectory.id}: "
+    try:
+        yield
+    except RamlError as error:
+        if str(error).startswith(name):
+            raise
+        raise type(error)(f"{name}{error}") from error
+
+
+@_refusing_shortage()
 def measure_start(model: PreTrainedModel, probe: Probe, step_share: float) -> Start:
     """Measure what all texts of a question are compared with.
 
@@ -90,7 +117,7 @@ def measure_start(model: PreTrainedModel, probe: Probe, step_share: float) -> St
 
     Raises:
         DataError: prompt or probe is empty.
-        ModelError: the architecture does not allow it, or the model is in 16 bits.
+        ModelError: the architecture does not allow it, the model is in 16 bits, or memory is short.
         NumericsError: the loss is not finite, or has no gradient to rounding.
     """
     gradient = compute_gradient(model, probe)
@@ -143,8 +170,8 @@ def measure_alignment(
         memory: Bytes that the path may use beside the model's weights; by default most of what is free.
 
     Raises:
-        DataError: the question asks for a program, bridge or answer is empty, the text has no tokens, or a setting is
-            out of its range.
+        DataError: the question asks for a program, bridge or answer is empty, the text has no tokens, a setting is out
+            of its range, or no update stands for the text exactly.
         ModelError: the architecture does not allow it, the model is in 16 bits, memory is short, or the trajectory does
             not fit the model.
         NumericsError: a loss or an activation is not finite, or the loss has no gradient.
@@ -156,9 +183,10 @@ def measure_alignment(
         probe = replace(probe, trajectory_ids=null.ids)
     if not probe.trajectory_ids:
         raise DataError(f"Trajectory {trajectory.id}: the text up to the end of its span has no tokens.")
-    path = follow(loaded, trajectory, probe, settings.n_prefixes + 1, memory=memory)
     key = key_alignment(loaded.identity, trajectory, question.answer, settings, null)
-    try:
+    with _naming(trajectory), _refusing_shortage():
+        path = follow(loaded, trajectory, probe, settings.n_prefixes + 1, memory=memory)
+        _check_exact(loaded.model, probe, path)
         start = start or measure_start(loaded.model, probe, settings.step_share)
         measured = {
             **_measure_whole(path, start),
@@ -167,10 +195,6 @@ def measure_alignment(
             "span_cosine": draw_span_cosines(_after_start(path), start, settings.n_directions, seed=int(key, 16)),
             "ceiling": measure_ceiling(_after_start(path), start),
         }
-    except torch.OutOfMemoryError as error:
-        raise ModelError(f"Trajectory {trajectory.id}: out of memory for the gradient of the answer's loss.") from error
-    except RamlError as error:
-        raise type(error)(f"Trajectory {trajectory.id}: {error}") from error
     return Alignment(
         id=key,
         trajectory_id=trajectory.id,
@@ -182,6 +206,24 @@ def measure_alignment(
         loss=path.loss[1:].cpu().float().numpy(),
         **{name: values.cpu().float().numpy() for name, values in measured.items()},
     )
+
+
+def _check_exact(model: PreTrainedModel, probe: Probe, path: WeightPath) -> None:
+    """Refuse a path that is not quite the text's, so that it is not averaged with those that are.
+
+    Raises:
+        DataError: some update does not stand for its prefix exactly.
+    """
+    if path.exact:
+        return
+    n_positions = len(probe.prompt_ids) + len(probe.ids)
+    n_inputs = min(layer.down.in_features for layer in find_layers(model))
+    reason = (
+        f"prompt, bridge and answer have {n_positions} positions, the feed-forward part {n_inputs} inputs"
+        if n_positions > n_inputs
+        else "the activations at bridge and answer are, to rounding, combinations of others"
+    )
+    raise DataError(f"{reason}; the update is not exact there.")
 
 
 def _after_start(path: WeightPath) -> tuple[LowRank, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,8 +30,8 @@ class AlignmentRow:
     """How one kind of text aligns, over questions."""
 
     text: str
-    """One of GROUPS: right and wrong trajectories, null texts of all of them, and random directions in the span of the
-    right trajectories' updates."""
+    """One of GROUPS: right and wrong trajectories, null texts of all of them, and, as a scale, random directions in the
+    span of the right trajectories' updates."""
     n_texts: int
     means: dict[str, Estimate]
     """By name: "cosine" of the whole update with −∇L; "layer cosine", mean of the layers' own, in which no layer counts
@@ -66,7 +67,11 @@ class AlignmentSummary:
     ceiling: float
     """The largest cosine that an update of this form could have, mean over questions of the trajectories' own."""
     spread: float
-    """Root mean square of the cosines of random directions in the span of the trajectories' updates."""
+    """Root mean square of the cosines of random directions in the span of the trajectories' updates: what is large
+    there."""
+    outside: float | None
+    """Share of right trajectories whose cosine is, either way, larger than those of all random directions in the span
+    of their own updates, mean over questions; None without right ones. By chance one in n_directions + 1."""
     lowering: Estimate | None
     """Mean cosine of the null texts that lower L, over the questions that have such: what any text that happens to help
     has, reasoning or not. None where there is none."""
@@ -101,13 +106,15 @@ def summarize_alignments(trajectories: Sequence[Trajectory], alignments: Sequenc
         raise DataError("The alignments differ in model or settings; summarise those of one.")
     own = [(label, question, a) for label, question, a in texts if a.text == "trajectory"]
     ceilings = average_questions([question for _, question, _ in own], [a.ceiling[-1] for _, _, a in own])
+    outside = _average([(question, _lies_outside(a)) for label, question, a in own if label == "right"])
     return AlignmentSummary(
         model=shown[0].model.name,
         settings=shown[0].settings,
         rows=tuple(row for group in GROUPS if (row := _make_row(group, texts)) is not None),
         differences=_list_differences(texts),
         ceiling=float(ceilings.mean()),
-        spread=float(np.sqrt(np.mean([np.square(a.span_cosine[-1]).mean() for _, _, a in own]))),
+        spread=math.sqrt(_average_known(np.array([np.square(a.span_cosine[-1]).mean() for _, _, a in own]))),
+        outside=fmean(outside.values()) if outside else None,
         lowering=_estimate_nulls(texts, lowers=True),
         raising=_estimate_nulls(texts, lowers=False),
         n_undefined=sum(int(np.isnan(a.step_cosine).sum()) for a in shown),
@@ -147,6 +154,12 @@ def _average_known(values: NDArray[np.float32]) -> float:
     return float(known.mean(dtype=float)) if len(known) else math.nan
 
 
+def _lies_outside(alignment: Alignment) -> float:
+    """1 if a text's cosine is, either way, larger than those of all its random directions, else 0; NaN if undefined."""
+    own, drawn = abs(alignment.total_cosine[-1]), np.abs(alignment.span_cosine[-1]).max()
+    return float(own > drawn) if math.isfinite(own + drawn) else math.nan
+
+
 def average_group(texts: Sequence[tuple[str, str, Alignment]], group: str, measure: str) -> dict[str, float]:
     """Mean of a measure over a group's texts for each question where it is defined."""
     if group == RANDOM:
@@ -162,9 +175,17 @@ def _average(values: Sequence[tuple[str, float]]) -> dict[str, float]:
 
 
 def average_layers(texts: Sequence[tuple[str, str, Alignment]], group: str, name: str) -> NDArray[np.float64]:
-    """Mean over a group's texts at their last prefix for each question and layer [question layer]."""
+    """Mean over a group's texts at their last prefix for each question and layer [question layer].
+
+    Texts without a value in a layer, whose gradient or change is zero there, are left out; NaN where no text has one.
+    """
     own = [(question, getattr(a, name)[-1]) for label, question, a in texts if label == group]
-    return average_questions([question for question, _ in own], [values for _, values in own])
+    ids = [question for question, _ in own]
+    values = np.array([values for _, values in own], dtype=float)
+    known = np.isfinite(values)
+    with np.errstate(invalid="ignore"):
+        # A mean of the known values is their sum over their number; both are means over all texts times how many.
+        return average_questions(ids, np.where(known, values, 0)) / average_questions(ids, known)
 
 
 def _make_row(group: str, texts: Sequence[tuple[str, str, Alignment]]) -> AlignmentRow | None:
@@ -193,11 +214,14 @@ def _estimate_nulls(texts: Sequence[tuple[str, str, Alignment]], *, lowers: bool
 
 
 def _list_differences(texts: Sequence[tuple[str, str, Alignment]]) -> tuple[AlignmentDifference, ...]:
-    """Compare right trajectories with every other group, in all that is compared."""
+    """Compare right trajectories with every other kind of text, in all that is compared.
+
+    Not with random directions: as many lie one way as the other, their mean cosine is 0 whatever the updates are.
+    """
     found: list[tuple[str, str, Estimate, float]] = []
     for measure in COMPARED:
         for group in GROUPS:
-            if group in ("right", "undecided") or (group == RANDOM and measure != "cosine"):
+            if group in ("right", "undecided", RANDOM):
                 continue
             differences = list(_pair(texts, group, measure).values())
             if differences:
@@ -218,15 +242,9 @@ def _pair(texts: Sequence[tuple[str, str, Alignment]], group: str, measure: str)
     nulls: Mapping[str, Alignment] = {a.trajectory_id: a for label, _, a in texts if label == group}
     pairs = []
     for label, question, a in texts:
-        if label != "right":
-            continue
-        if group == RANDOM:
-            other = measure_text(a)[RANDOM]
-        elif a.trajectory_id in nulls:
+        if label == "right" and a.trajectory_id in nulls:
             other = measure_text(nulls[a.trajectory_id])[measure]
-        else:
-            continue
-        pairs.append((question, measure_text(a)[measure] - other))
+            pairs.append((question, measure_text(a)[measure] - other))
     return _average(pairs)
 
 
@@ -235,9 +253,9 @@ def judge_equation(summary: AlignmentSummary) -> str:
 
     Eq. 4 holds if the intervals of both mean cosines of right trajectories, that of the steps and that of the whole
     updates, lie above 0.9; it requires 1. Where it does not hold, there is a weak alignment if the interval of the
-    whole updates' cosine lies above 0 and it is above that of every kind of null text and of random directions, each
-    at a level of 5 % after Holm's correction. How right ones compare with wrong trajectories is said, but decides
-    nothing: those are trajectories too.
+    whole updates' cosine lies above 0 and it is above that of every kind of null text, each at a level of 5 % after
+    Holm's correction. How right ones compare with wrong trajectories is said, but decides nothing: those are
+    trajectories too.
     """
     right = summary.find_row("right")
     if right is None or not {"cosine", "step cosine"} <= right.means.keys():
@@ -254,9 +272,7 @@ def judge_equation(summary: AlignmentSummary) -> str:
     against = [made for made in summary.differences if made.measure == "cosine"]
     nulls = [made for made in against if made.against != "wrong"]
     is_weak = (
-        whole.low > 0
-        and any(made.against != RANDOM for made in nulls)
-        and all(made.difference.value > 0 and made.p_holm < SIGNIFICANT for made in nulls)
+        whole.low > 0 and bool(nulls) and all(made.difference.value > 0 and made.p_holm < SIGNIFICANT for made in nulls)
     )
     text = f"Eq. 4 {'holds' if holds else 'does not hold'} in {summary.model}: {numbers}."
     if against:
@@ -287,7 +303,6 @@ def _name_plainly(group: str) -> str:
         "other question": "other questions' trajectories'",
         "shuffled": "shuffled trajectories'",
         "random tokens": "random tokens'",
-        RANDOM: "random directions'",
     }
     return names[group]
 

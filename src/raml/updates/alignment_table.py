@@ -50,6 +50,13 @@ def describe_table(summary: AlignmentSummary) -> list[str]:
         f"The largest cosine that an update of this form could have is {summary.ceiling:.3f}; random directions in the "
         f"updates' own span have ±{summary.spread:.4f} (root mean square).",
     ]
+    if summary.outside is not None:
+        n_directions = summary.settings.n_directions
+        lines.append(
+            f"Of right trajectories {100 * summary.outside:.0f} % have a cosine that is, either way, larger than those "
+            f"of all {n_directions} random directions of their own; by chance {100 / (n_directions + 1):.0f} % would. "
+            "As many of these directions lie uphill as downhill, so they are a scale and not compared in the mean."
+        )
     for estimate, effect in ((summary.lowering, "lower"), (summary.raising, "do not lower")):
         if estimate is not None:
             lines.append(
@@ -85,7 +92,7 @@ def _list_row(row: AlignmentRow) -> list[str]:
     correlations = ["" if value is None else f"{value:.2f}" for value in (row.pearson, row.spearman)]
     return [
         row.text,
-        str(row.means["cosine"].n_questions),
+        str(row.means["cosine"].n_questions if "cosine" in row.means else 0),
         str(row.n_texts),
         write("cosine"),
         write("layer cosine"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -68,6 +69,8 @@ def compile_trajectory(
     logit_gap, prompt_gap = verify_update(loaded.model, prompt, text, asked, take_point(path), len(probe.answer_ids))
     jobs = list(others.values())
     change = score_bare(loaded, jobs, take_point(path)) - score_bare(loaded, jobs) if jobs else torch.zeros(0)
+    if not (math.isfinite(logit_gap) and math.isfinite(prompt_gap) and change.isfinite().all()):
+        raise NumericsError(f"Trajectory {trajectory.id}: the updated model puts out NaN or infinity.")
     weights = [layer.down.weight for layer in find_layers(loaded.model)]
     record = Update(
         id=key_update(loaded.identity, trajectory, question.answer, settings, others),
@@ -114,12 +117,17 @@ def follow(
             len(probe.answer_ids),
             memory=memory,
         )
-    except torch.OutOfMemoryError as error:
-        raise ModelError(f"Out of memory at {len(lens)} prefixes; ask for fewer.") from error
     except RamlError as error:
         raise type(error)(f"Trajectory {trajectory.id}: {error}") from error
-    if not path.loss.isfinite().all():
-        raise NumericsError(f"Trajectory {trajectory.id}: the answer's loss is NaN or infinite somewhere.")
+    except RuntimeError as error:
+        if not isinstance(error, torch.OutOfMemoryError) and "allocate memory" not in str(error):
+            raise
+        raise ModelError(
+            f"Trajectory {trajectory.id}: out of memory at {len(lens)} prefixes; ask for fewer."
+        ) from error
+    for losses in (path.loss, path.updated_loss):
+        if not losses.isfinite().all():
+            raise NumericsError(f"Trajectory {trajectory.id}: the answer's loss is NaN or infinite somewhere.")
     return path
 
 

@@ -14,8 +14,10 @@ solution.
 from __future__ import annotations
 
 import contextlib
+import inspect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -145,12 +147,13 @@ def verify_update(
         The largest difference of a logit at the positions that predict the last `n_answer` tokens of the probe, and the
         largest change of a final hidden state at the prompt's positions, relative to the largest one there.
     """
-    head = model.get_output_embeddings()
-    assert head is not None
+    options: dict[str, Any] = {"use_cache": False, "output_hidden_states": True}
+    if "logits_to_keep" in inspect.signature(model.forward).parameters:
+        options["logits_to_keep"] = n_answer + 1
 
     def run(*parts: Tensor) -> tuple[Tensor, Tensor]:
-        states = model.base_model(input_ids=torch.cat(parts)[None], use_cache=False).last_hidden_state[0]
-        return states[: len(prompt_ids)], head(states[-n_answer - 1 : -1]).double()
+        result = model(input_ids=torch.cat(parts)[None], **options)
+        return result.hidden_states[-1][0, : len(prompt_ids)], result.logits[0, -n_answer - 1 : -1].double()
 
     prompt, _ = run(prompt_ids, probe_ids)
     _, wanted = run(prompt_ids, trajectory_ids, probe_ids)

@@ -17,7 +17,7 @@ Hook = Callable[[int, Tensor], Tensor | None]
 """Gets a layer's index and a tensor [rows, width]; what it returns, if anything, replaces the tensor."""
 
 TRIAL_TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-3}
-TRIAL_TOLERANCE_BELOW = 0.1
+TRIAL_TOLERANCE_BELOW = 0.02
 """Of narrower types."""
 
 _obstacles: WeakKeyDictionary[PreTrainedModel, str | None] = WeakKeyDictionary()
@@ -121,7 +121,9 @@ def _find_static_obstacle(model: PreTrainedModel) -> str | None:
     layers = _list_layers(model)
     if any(hasattr(getattr(block, "mlp", None), "experts") for block in blocks):
         return "its feed-forward parts are mixtures of experts, and which expert reads a token depends on its state"
-    if not blocks or len(layers) < len(blocks):
+    if not blocks:
+        return "it has no list of layers where transformers' decoders have theirs"
+    if len(layers) < len(blocks):
         return f"{len(blocks) - len(layers)} of its {len(blocks)} layers have no linear mlp.down_proj"
     if any(hasattr(block, "post_feedforward_layernorm") for block in blocks):
         return "its layers normalise what the feed-forward part adds, so that its length can't be chosen"
@@ -137,33 +139,32 @@ def _find_static_obstacle(model: PreTrainedModel) -> str | None:
 @torch.inference_mode()
 def _try_sum(model: PreTrainedModel) -> str | None:
     """See whether a layer's output moves by exactly what is added to its down projection's output."""
-    layers = _list_layers(model)
-    ids = torch.arange(4, device=model.device)[None] % model.config.get_text_config().vocab_size
-    pushes = [torch.randn(4, layer.down.out_features, generator=torch.Generator().manual_seed(0)) for layer in layers]
+    layers, n = _list_layers(model), 4
+    ids = torch.arange(n, device=model.device)[None] % model.config.get_text_config().vocab_size
+    generator = torch.Generator().manual_seed(0)
+    pushes = [torch.randn(n, layer.down.out_features, generator=generator) for layer in layers]
     plain: list[Tensor] = []
+    added: list[Tensor] = []
     gaps: list[float] = []
 
     def keep(_index: int, states: Tensor) -> None:
         plain.append(states)
 
     def push(index: int, states: Tensor) -> Tensor:
-        return states + pushes[index].to(states) * states.norm(dim=-1, keepdim=True) / states.shape[-1] ** 0.5
-
-    def compare(index: int, states: Tensor) -> Tensor:
-        moved, scale = states - plain[index], added[index].norm()
-        gaps.append(float((moved - added[index]).norm() / scale) if scale > 0 else 0.0)
-        return plain[index]  # the next layer gets what it got without a push
-
-    added: list[Tensor] = []
-    with watching(layers, output=keep):
-        model.base_model(input_ids=ids, use_cache=False)
-
-    def push_and_note(index: int, states: Tensor) -> Tensor:
-        pushed = push(index, states)
+        # As long as the layer's output, beside which rounding is small.
+        length = plain[index].to(states.device).norm(dim=-1, keepdim=True) / states.shape[-1] ** 0.5
+        pushed = states + pushes[index].to(states) * length
         added.append(pushed - states)
         return pushed
 
-    with watching(layers, added=push_and_note, output=compare):
+    def compare(index: int, states: Tensor) -> Tensor:
+        moved, scale = states - plain[index], added[index].norm()
+        gaps.append(float((moved - added[index].to(moved)).norm() / scale) if scale > 0 else 0.0)
+        return plain[index]  # the next layer gets what it got without a push
+
+    with watching(layers, output=keep):
+        model.base_model(input_ids=ids, use_cache=False)
+    with watching(layers, added=push, output=compare):
         model.base_model(input_ids=ids, use_cache=False)
     if not max(gaps) <= TRIAL_TOLERANCES.get(model.dtype, TRIAL_TOLERANCE_BELOW):
         return "its layers change what the feed-forward part adds before they add it"

@@ -47,12 +47,15 @@ def make_null(
         others: Trajectories of these questions; those of this question or of another model are passed over.
 
     Raises:
-        DataError: the kind is none of these, or no other question has a trajectory.
+        DataError: the kind is none of these, no other question has a trajectory, or the text would be the trajectory
+            itself, as where the span has but one token to shuffle.
     """
     own = trajectory.token_ids[: find_span_len(trajectory, settings.span)]
     random = np.random.default_rng(int(hash_key("null", settings.seed, trajectory.id, kind), 16))
     if kind == "shuffled":
         ids = [own[i] for i in random.permutation(len(own))]
+        while tuple(ids) == own and len(set(own)) > 1:
+            ids = [own[i] for i in random.permutation(len(own))]
     elif kind == "random tokens":
         vocabulary = list_plain_tokens(loaded)
         ids = [vocabulary[i] for i in random.integers(len(vocabulary), size=len(own))]
@@ -60,6 +63,11 @@ def make_null(
         ids = _continue_others(trajectory, settings, _order_others(trajectory, settings.seed, questions, others))
     else:
         raise DataError(f"{kind!r} is no text in a trajectory's place; choose {', '.join(NULLS)}.")
+    if own and tuple(ids) == own:
+        raise DataError(
+            f"Trajectory {trajectory.id}: {kind!r} in its place would be the trajectory itself, {len(own)} tokens up "
+            "to the end of its span; that says nothing."
+        )
     return NullText(kind, tuple(ids))
 
 

@@ -85,7 +85,8 @@ def trace_path(
         probe_ids: Bridge and answer.
         prefix_lens: Ascending numbers of the text's tokens, 0 first.
         n_answer: How many of the probe's last tokens are the answer, whose loss is measured.
-        memory: Bytes that may be used beside the model's weights; by default most of what is free.
+        memory: Bytes that a forward pass may use beside the model's weights; by default most of what is free. The path
+            itself comes on top: for each prefix and layer, the probe's length times three widths and the inner width.
 
     Raises:
         DataError: prompt or probe is empty, or prefixes do not ascend within the text.
