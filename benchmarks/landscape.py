@@ -22,7 +22,7 @@ import torch
 
 from raml.landscapes.batch import LossBatch, make_answer_rows
 from raml.landscapes.checkpoints import lead_to
-from raml.landscapes.directions import Direction, RandomDirection, draw_direction, measure_plane, split_rows
+from raml.landscapes.directions import Direction, RandomDirection, count_rows, draw_direction, measure_plane
 from raml.landscapes.perturb import Perturbation
 from raml.models import load_model
 from raml.tiny import make_questions
@@ -54,9 +54,17 @@ class HeldDirection:
         """How much memory it takes."""
         return sum(value.nbytes for value in self.values.values())
 
-    def add(self, tile, start, name, rows, factor) -> None:
-        """Write start + factor × the direction's rows of a parameter into a tile."""
-        torch.add(start, self.values[name][rows], alpha=factor, out=tile)
+    def pick(self, name, rows):
+        """Its part for some rows of a parameter."""
+        return (self.values[name][rows],)
+
+    def cut(self, name, n_rows):
+        """Its parts for a parameter, of so many rows each."""
+        return zip(self.values[name].split(n_rows))
+
+    def add(self, tile, start, piece, factor) -> None:
+        """Write start + factor × a part of the direction into a tile."""
+        torch.add(start, piece[0], alpha=factor, out=tile)
 
 
 def main() -> None:
@@ -131,10 +139,11 @@ def write_over(batch: LossBatch, first: Direction, second: Direction) -> Scheme:
     @torch.no_grad()
     def run(alpha: float, beta: float) -> object:
         for name, kept in pristine.items():
-            for rows in split_rows(kept):
-                tile = own[name][rows]
-                first.add(tile, kept[rows], name, rows, alpha)
-                second.add(tile, tile, name, rows, beta)
+            n = count_rows(kept)
+            cuts = (own[name].split(n), kept.split(n), first.cut(name, n), second.cut(name, n))
+            for tile, source, one, two in zip(*cuts, strict=True):
+                first.add(tile, source, one, alpha)
+                second.add(tile, tile, two, beta)
         try:
             return batch.measure()
         finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 from transformers import AutoConfig, PreTrainedModel
 
 from raml.errors import ModelError
-from raml.landscapes.directions import Rows, check_plain
+from raml.landscapes.directions import Piece, Rows, check_plain
 from raml.models import find_source, find_weight_files, first_line, load_model
 from raml.models.files import CONFIG_REMARKS
 
@@ -38,9 +38,17 @@ class CheckpointDirection:
         """How much memory it takes, mapped files included."""
         return sum(part.nbytes for part in self.weights.values())
 
-    def add(self, tile: Tensor, start: Tensor, name: str, rows: Rows, factor: float) -> None:
-        """Write start + factor × the checkpoint's rows of a parameter into a tile."""
-        torch.add(start, self.weights[name][rows], alpha=factor, out=tile)
+    def pick(self, name: str, rows: Rows) -> Piece:
+        """Its part for some rows of a parameter."""
+        return (self.weights[name][rows],)
+
+    def cut(self, name: str, n_rows: int) -> Iterable[Piece]:
+        """Its parts for a parameter, of so many rows each."""
+        return zip(self.weights[name].split(n_rows))
+
+    def add(self, tile: Tensor, start: Tensor, piece: Piece, factor: float) -> None:
+        """Write start + factor × a part of the checkpoint into a tile."""
+        torch.add(start, piece[0], alpha=factor, out=tile)
 
 
 def read_checkpoint(model: PreTrainedModel, name: str, revision: str | None = None) -> CheckpointDirection:

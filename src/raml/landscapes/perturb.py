@@ -11,7 +11,7 @@ from __future__ import annotations
 import bisect
 import contextlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,12 +22,15 @@ from torch.utils._pytree import tree_leaves
 from transformers import PreTrainedModel
 
 from raml.errors import ModelError
-from raml.landscapes.directions import TILE, Direction, Rows, check_plain, split_rows
+from raml.landscapes.directions import TILE, Direction, Piece, check_plain, count_rows
 
 ALIGNMENT = 64
 """Elements to whose multiples scratch tensors are aligned, which matrix kernels like."""
 TRIAL_STEP = 2.0**-10
 """How far along both directions the pass goes that finds out how parameters are read."""
+
+Move = tuple[Direction, float]
+"""A direction and the step along it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +57,7 @@ class Perturbation:
         self._slots = _list_slots(model, {*first.names, *second.names})
         self._held: set[str] = set()
         self._scratch: dict[tuple[torch.device, torch.dtype], _Scratch] = {}
-        self._moves: list[tuple[Direction, float]] = []
+        self._moves: list[Move] = []
         self._rows: dict[str, Tensor] = {}  # weights + alpha × first direction, by parameter
         self._row_steps: dict[str, float] = {}  # the alpha of each
         self._last_alpha, self._is_row = 0.0, False
@@ -181,26 +184,40 @@ class Perturbation:
             before: Tensor = slot.parameter
             if self._is_row and slot.name in self._rows:
                 before, moves = self._move_row(slot, *moves[0]), moves[1:]
-            precise = torch.promote_types(moved.dtype, torch.float32)
-            work = self._find_scratch(moved, precise)
-            for rows in [wanted] if wanted is not None else split_rows(moved):
-                source, mark = before[rows], work.used
-                in_place = precise == moved.dtype and wanted is None
-                tile = moved[rows] if in_place else work.take(source)
-                _add_up(tile, source, own, moves, slot.name, rows)
-                if not in_place:
-                    moved[rows] = tile.to(moved.dtype) if wanted is not None else tile
-                work.used = mark
+            self._write(moved, before, own, moves, slot.name, wanted)
         if self._watcher is not None:
             self._watcher.expect(slot, moved, is_partial=wanted is not None)
+
+    def _write(
+        self, moved: Tensor, before: Tensor, own: float, moves: list[Move], name: str, wanted: Tensor | None
+    ) -> None:
+        """Write own × the weights before + the sum of steps × directions."""
+        precise = torch.promote_types(moved.dtype, torch.float32)
+        work = self._find_scratch(moved, precise)
+        mark = work.used
+        if wanted is not None or not moved.ndim:
+            rows = ... if wanted is None else wanted
+            source = before[rows]
+            tile = work.take(source)
+            _add_up(tile, source, own, moves, [direction.pick(name, rows) for direction, _ in moves])
+            moved[rows] = tile.to(moved.dtype)
+        else:
+            n = count_rows(moved)
+            cuts = [direction.cut(name, n) for direction, _ in moves]
+            for target, source, *pieces in zip(moved.split(n), before.split(n), *cuts, strict=False):
+                tile = target if precise == moved.dtype else work.take(source)
+                _add_up(tile, source, own, moves, pieces)
+                if tile is not target:
+                    target.copy_(tile)
+                work.used = mark
+        work.used = mark
 
     def _move_row(self, slot: _Slot, direction: Direction, step: float) -> Tensor:
         """The weights that the first direction has moved, kept since the last point of the row or made now."""
         kept = self._rows[slot.name]
         if self._row_steps.get(slot.name) != step:
             self._row_steps.pop(slot.name, None)  # while it is half made, it is of no step
-            for rows in split_rows(kept):
-                direction.add(kept[rows], slot.parameter[rows], slot.name, rows, step)
+            self._write(kept, slot.parameter, 1.0, [(direction, step)], slot.name, None)
             self._row_steps[slot.name] = step
         return kept
 
@@ -299,15 +316,13 @@ def _list_slots(model: PreTrainedModel, names: set[str]) -> dict[torch.nn.Module
     return slots
 
 
-def _add_up(
-    tile: Tensor, source: Tensor, own: float, moves: list[tuple[Direction, float]], name: str, rows: Rows
-) -> None:
-    """Write own × weights + the sum of steps × directions into a tile."""
+def _add_up(tile: Tensor, source: Tensor, own: float, moves: list[Move], pieces: Sequence[Piece]) -> None:
+    """Write own × a part of the weights + the sum of steps × parts of directions into a tile."""
     start = source
     if own != 1 or source.dtype != tile.dtype:
-        start = tile.copy_(source).mul_(own)  # in the tile's numbers: a product of bfloat16s would be rounded first
-    for direction, step in moves:
-        direction.add(tile, start, name, rows, step)
+        start = torch.mul(source, own, out=tile)
+    for (direction, step), piece in zip(moves, pieces, strict=True):
+        direction.add(tile, start, piece, step)
         start = tile
     if start is not tile:
         tile.copy_(start)
