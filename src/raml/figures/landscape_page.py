@@ -35,7 +35,7 @@ def build_landscape_page(
 
     surface = choose_surface(landscape, list(trajectories), question_id)
     correct = {trajectory.id: trajectory.correct for trajectory in trajectories}
-    heights = surface.lift(surface.loss)
+    heights, scale = surface.lift(surface.loss), _describe_heights(surface)
     figure = go.Figure(
         go.Surface(
             x=surface.alphas,
@@ -46,7 +46,7 @@ def build_landscape_page(
             opacity=0.85,
             contours={"z": {"show": True, "usecolormap": True, "project_z": True}},
             hovertemplate="α %{x:.3f}, β %{y:.3f}<br>L̂ without trajectory %{customdata:.4f} nats<extra></extra>",
-            colorbar=_describe_heights(surface),
+            colorbar=scale,
             name="surface",
         )
     )
@@ -60,7 +60,9 @@ def build_landscape_page(
         scene={
             "xaxis": {"title": {"text": "α"}},
             "yaxis": {"title": {"text": "β"}},
-            "zaxis": {"title": {"text": "nats" + (" (log₁₀)" if surface.is_log else "")}},
+            "zaxis": {"title": {"text": "L̂, nats"}, **{k: v for k, v in scale.items() if k.startswith("tick")}},
+            "aspectmode": "manual",
+            "aspectratio": {"x": 1, "y": 1, "z": 0.7},
         },
         legend={"orientation": "h"},
         margin={"l": 0, "r": 0, "b": 0, "t": 60},
@@ -71,6 +73,7 @@ def build_landscape_page(
 
 
 def _describe_heights(surface: Surface) -> dict[str, Any]:
+    """What colours and heights mean, as Plotly takes it: ticks in nats, also where logarithms are drawn."""
     if not surface.is_log:
         return {"title": {"text": "nats"}}
     low, high = (float(surface.lift(np.array(value))) for value in (surface.loss.min(), surface.loss.max()))

@@ -162,7 +162,7 @@ def draw_direction(
         raise DataError(f"The seed of a direction is {min(seed, index)}; it must be at least 0.")
     entries, scales = {}, {}
     for name, owner, parameter in list_weights(model):
-        if normalization == "filter" and parameter.ndim < 2:
+        if normalization == "filter" and (parameter.ndim < 2 or name.endswith("bias")):  # experts have biases in rows
             continue
         entries[name] = _draw_entries(parameter, [seed, index, *name.encode()])
         axes = _find_filter_axes(owner, parameter) if normalization == "filter" else tuple(range(parameter.ndim))
