@@ -33,7 +33,7 @@ def landscape(
     n_questions: int = 8,
     n_paths: int = 8,
     workers: int = 1,
-    settings: Annotated[LandscapeSettings | None, Parameter(name="*")] = None,
+    settings: Annotated[LandscapeSettings | None, Parameter(name="*", negative_iterable=())] = None,
     options: Annotated[LoadOptions | None, Parameter(name="*")] = None,
 ) -> None:
     """Measure the answer's loss without trajectory on a plane through the weights, and draw trajectories on it.
