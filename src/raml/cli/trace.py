@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from raml.cli.options import LoadOptions, load, parse_bytes
+from raml.cli.options import LoadOptions, parse_bytes
 from raml.cli.stage import say, show_progress
 from raml.cli.trace_summary import summarize_readouts, summarize_traces
-from raml.cli.writers import check_weights, list_scorers
-from raml.errors import DataError, ModelError, RamlError, RunError
+from raml.cli.writers import load_scorers
+from raml.errors import DataError, RamlError, RunError
 from raml.records import ModelIdentity, Question, Readout, ReadoutSettings, Trace, TraceSettings, Trajectory
 from raml.store import Journal, Run, StageClock, lock_run
 
@@ -75,14 +75,7 @@ def trace(
     config = {"model": model, "limit": limit, "alpha": alpha, "settings": settings, "readout": asked}
     clock = StageClock(folder, "trace", config)
     with lock_run(run):
-        for name, own, as_written in list_scorers(model, trajectories, options):
-            try:
-                loaded = load(name, as_written)
-                if model is None:
-                    check_weights(loaded, own)
-            except ModelError as error:  # the other writers go on
-                work.errors += [(trajectory.id, error) for trajectory in own]
-                continue
+        for loaded, own in load_scorers(model, trajectories, options, work.errors):
             _trace_with(loaded, folder, questions, own, work)
         if not any(record.id in work.wanted for record in (*folder.read_traces(), *folder.read_readouts())):
             raise work.errors[0][1]

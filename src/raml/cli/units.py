@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from raml.cli.options import LoadOptions, load
+from raml.cli.options import LoadOptions
 from raml.cli.stage import say, show_progress
-from raml.cli.writers import check_weights, list_scorers
-from raml.errors import DataError, ModelError, RamlError, RunError
+from raml.cli.writers import load_scorers
+from raml.errors import DataError, RamlError, RunError
 from raml.records import Adaptation, Alignment, ModelIdentity, Question, Trajectory, Update
 from raml.store import Journal, Run
 
@@ -98,14 +98,7 @@ def make_units(
         RamlError: nothing that was asked for could be made, and nothing was there; the first reason.
     """
     work, known = Work(), frozenset(there)
-    for name, own, as_written in list_scorers(model, trajectories, options):
-        try:
-            loaded = load(name, as_written)
-            if model is None:
-                check_weights(loaded, own)
-        except ModelError as error:  # the other writers go on
-            work.errors += [(trajectory.id, error) for trajectory in own]
-            continue
+    for loaded, own in load_scorers(model, trajectories, options, work.errors):
         work.models.append(loaded.identity)
         with show_progress(label, len(own)) as bar, Journal(journal_path) as journal:
             for trajectory in own:

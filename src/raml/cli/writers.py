@@ -6,12 +6,34 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from raml.cli.options import LoadOptions
-from raml.errors import ModelError
+from raml.cli.options import LoadOptions, load
+from raml.errors import ModelError, RamlError
 from raml.records import Trajectory
 
 if TYPE_CHECKING:
     from raml.models import LoadedModel
+
+
+def load_scorers(
+    model: str | None,
+    trajectories: Sequence[Trajectory],
+    options: LoadOptions | None,
+    errors: list[tuple[str, RamlError]],
+) -> Iterator[tuple[LoadedModel, Sequence[Trajectory]]]:
+    """Load one model after the other, each with the trajectories that are its to look at; see `list_scorers`.
+
+    A model that can't be loaded, or is not the one that wrote its trajectories, is noted as an error of each of them,
+    and the others go on.
+    """
+    for name, own, as_written in list_scorers(model, trajectories, options):
+        try:
+            loaded = load(name, as_written)
+            if model is None:
+                check_weights(loaded, own)
+        except ModelError as error:
+            errors += [(trajectory.id, error) for trajectory in own]
+            continue
+        yield loaded, own
 
 
 def list_scorers(

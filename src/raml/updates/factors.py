@@ -36,8 +36,8 @@ class LowRank:
 
 def inner_product(ours: LowRank, theirs: LowRank) -> Float[Tensor, " *batch"]:
     """Frobenius inner product, the sum over all entries of the products; in float64. Batches broadcast."""
-    lefts = _widen(ours.left) @ _widen(theirs.left).transpose(-1, -2)
-    rights = _widen(ours.right) @ _widen(theirs.right).transpose(-1, -2)
+    lefts = ours.left.double() @ theirs.left.double().transpose(-1, -2)
+    rights = ours.right.double() @ theirs.right.double().transpose(-1, -2)
     return (lefts * rights).sum(dim=(-1, -2))
 
 
@@ -45,7 +45,7 @@ def measure_gram(path: LowRank) -> Float[Tensor, "p p"]:
     """Inner products of all changes of a batch [p r ·] with each other, in float64."""
     n, rank = path.left.shape[:2]
     rows = max(1, 2**22 // max(1, n * rank * rank))
-    left, right = _widen(path.left).flatten(0, 1), _widen(path.right).flatten(0, 1)
+    left, right = path.left.double().flatten(0, 1), path.right.double().flatten(0, 1)
     blocks = []
     for start in range(0, n, rows):
         ours = slice(start * rank, min(n, start + rows) * rank)
@@ -63,7 +63,3 @@ def combine(path: LowRank, weights: Float[Tensor, " p"]) -> LowRank:
 def sum_over_layers(values: Sequence[Tensor]) -> Tensor:
     """Add up what was computed layer by layer, wherever each layer lies."""
     return torch.stack([value.to(values[0].device) for value in values]).sum(dim=0)
-
-
-def _widen(values: Tensor) -> Tensor:
-    return values.double() if values.device.type != "mps" else values.float()
