@@ -61,6 +61,12 @@ def test_what_is_no_plain_number_is_checked_by_the_task_with_an_entry_that_a_fil
             assert task.score_answer(question.answer, kept["entry"]) == 1
 
 
+def test_fractions_in_a_tasks_metadata_are_kept_as_text():
+    loaded = load("gsm_symbolic", limit=60)  # some of the first sixty have one
+    assert {question.kind for question in loaded.questions} == {"math"}
+    assert "/" in json.dumps([q.meta["reasoning_gym"]["entry"]["metadata"] for q in loaded.questions])
+
+
 def test_questions_that_come_again_are_left_out_with_a_note():
     loaded = load("coin_flip", limit=100)
     assert loaded.notes == (f"{100 - len(loaded.questions)} questions came again and were left out.",)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import numbers
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -96,7 +97,8 @@ def parse_options(options: list[str]) -> dict[str, Any]:
 
 def _make_question(name: str, entry: Mapping[str, Any], source: str) -> Question:
     """Make a question of an entry."""
-    kept = json.loads(json.dumps(entry))  # tuples become lists, numbers as keys text
+    # Tuples become lists, numbers as keys text, and so do numbers that JSON has no form for.
+    kept = json.loads(json.dumps(entry, default=_write_number))
     prompt, answer = kept["question"].strip(), kept["answer"]
     is_number = answer is not None and PLAIN_NUMBER.fullmatch(answer) is not None
     return Question(
@@ -108,6 +110,13 @@ def _make_question(name: str, entry: Mapping[str, Any], source: str) -> Question
         meta={"reasoning_gym": {"dataset": name, "entry": kept}},
         kind="math" if is_number else "reasoning-gym",
     )
+
+
+def _write_number(value: object) -> str:
+    """Write a fraction, say, as text; gsm_symbolic has some in its metadata, which no scorer reads."""
+    if isinstance(value, numbers.Number):
+        return str(value)
+    raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
 
 
 def _suggest(name: str, names: list[str]) -> str:
