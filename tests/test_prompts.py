@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,9 +14,10 @@ from raml.prompts import (
     find_sentence_ends,
     render_prompt,
     resolve_prompt,
+    split_sentences,
     write_message,
 )
-from raml.records import PromptSettings, Question
+from raml.records import ModelIdentity, PromptSettings, Question, Trajectory
 
 WHY, SUM = Question("w", "Why?", "42"), Question("s", "Calculate 1+1.", "2")
 NO_SWITCH = "{% for m in messages %}U:{{ m.content }}\n{% endfor %}A:"
@@ -151,3 +154,39 @@ def test_sentences_end_with_the_token_that_closes_them(pieces, prefixes):
 def test_reasoning_ends_where_the_final_statement_starts(pieces, reasoning):
     ends = [sum(map(len, pieces[: i + 1])) for i in range(len(pieces))]
     assert find_reasoning_len("".join(pieces), ends) == reasoning
+
+
+def split(text, make_trajectory, **changes):
+    """The sentences that a reasoning is cut into; every character is a token."""
+    ids, ends = tuple(range(len(text))), tuple(range(1, len(text) + 1))
+    values = {"token_ids": ids, "token_ends": ends, "reasoning_len": len(text)} | changes
+    made = replace(make_trajectory(), text=text, **values)
+    return [text[start:stop] for start, stop in split_sentences(made)]
+
+
+def test_sentences_and_lines_tile_the_reasoning_without_its_opening_tag(make_trajectory):
+    assert split("<think>\nTwo. Three\nFour", make_trajectory) == ["\nTwo.", " Three\n", "Four"]
+    assert split("One. Two</think>3. 4.", make_trajectory, reasoning_len=8) == ["One.", " Two"]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentences"),
+    [
+        ("1. Add.\n2. Stop.", ["1. Add.", "\n2. Stop."]),
+        ("So\n\\[\n3 - 1 = 2\n\\]\n\n2. Next", ["So\n", "\\[\n3 - 1 = 2\n", "\\]\n\n2. Next"]),
+        ("End.\n\n**", ["End.\n\n**"]),
+        ("**\n", ["**\n"]),
+        ("", []),
+    ],
+)
+def test_marks_that_say_nothing_belong_to_their_neighbour(text, sentences, make_trajectory):
+    assert split(text, make_trajectory) == sentences
+
+
+@given(st.text(alphabet="a1.\n =[", max_size=30), st.integers(0, 30))
+def test_no_token_of_the_reasoning_is_lost_or_doubled(text, cut):
+    model = ModelIdentity("m", None, "00", "float32", "cpu")
+    stop, ends = min(cut, len(text)), tuple(range(1, len(text) + 1))
+    made = Trajectory("t", "q", 0, model, "think", (1,), tuple(range(len(text))), stop, text, ends)
+    spans = split_sentences(made)
+    assert [i for start, end in spans for i in range(start, end)] == list(range(stop))

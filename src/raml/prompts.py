@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from raml.errors import DataError, ModelError
-from raml.records import Kind, PromptSettings, Question
+from raml.records import Kind, PromptSettings, Question, Trajectory
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -26,6 +26,8 @@ INSTRUCTIONS: dict[Kind, str] = {
 }
 """What follows a question of each kind, after a blank line; the first is the paper's."""
 SENTENCE_END = re.compile(r"[.!?][\"'”’)\]]*(?=\s)|\n+")
+BARE_MARK = re.compile(r"(?:\d+[.)]|[^\w=+<>])*")
+"""A list item's number, an opening bracket of a formula and the like, which say nothing by themselves."""
 THINK_OPEN, THINK_CLOSE = "<think>", "</think>"
 UNDECODED = "\N{REPLACEMENT CHARACTER}"
 
@@ -165,6 +167,30 @@ def find_sentence_ends(text: str, token_ends: Sequence[int]) -> list[int]:
     """
     ends = sorted({match.end() for match in SENTENCE_END.finditer(text)})
     return sorted({bisect.bisect_left(token_ends, end) + 1 for end in ends})
+
+
+def split_sentences(trajectory: Trajectory) -> list[tuple[int, int]]:
+    """Cut a trajectory's reasoning into stretches of tokens (start, stop), a sentence or line each, without gaps.
+
+    An opening `<think>` is left out, since no reasoning can do without it. What says nothing by itself, such as the
+    number of a list's item, belongs to the sentence that follows, or at the end to the one before.
+    """
+    text, ends = trajectory.text, trajectory.token_ends
+    blank = len(text) - len(text.lstrip())
+    opening = blank + len(THINK_OPEN) if text.startswith(THINK_OPEN, blank) else 0
+    first = sum(end <= opening for end in ends) if opening else 0
+    stop = trajectory.reasoning_len
+    borders = [end for end in find_sentence_ends(text, ends) if first < end < stop]
+    spans: list[tuple[int, int]] = []
+    start = first
+    for end in (*borders, stop):
+        begins = ends[start - 1] if start else 0
+        if end > start and not (end < stop and BARE_MARK.fullmatch(text, begins, ends[end - 1])):
+            spans.append((start, end))
+            start = end
+    if len(spans) > 1 and BARE_MARK.fullmatch(text, ends[spans[-1][0] - 1], ends[spans[-1][1] - 1]):
+        spans[-2:] = [(spans[-2][0], spans[-1][1])]
+    return spans
 
 
 def decode_text(tokenizer: PreTrainedTokenizerBase, token_ids: Sequence[int]) -> str:

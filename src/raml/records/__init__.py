@@ -16,7 +16,9 @@ from raml.records.base import (
     Verdict,
     hash_key,
 )
+from raml.records.efficiency import Attempt, Method
 from raml.records.evaluation import Comparison, Estimate, Evaluation, Score
+from raml.records.influence import Influence, InfluenceSettings, Resampling, ResamplingSettings
 from raml.records.landscapes import Landscape, LandscapePoint, LandscapeSettings, Plane, PlanePath
 from raml.records.manifest import FileEntry, Manifest, StageManifest
 from raml.records.probes import Readout, ReadoutSettings, Trace, TraceSettings
@@ -30,6 +32,7 @@ __all__ = [
     "Adaptation",
     "Alignment",
     "AlignmentSettings",
+    "Attempt",
     "CodeTests",
     "Comparison",
     "Engine",
@@ -37,12 +40,15 @@ __all__ = [
     "Evaluation",
     "FileEntry",
     "Finish",
+    "Influence",
+    "InfluenceSettings",
     "IntervalMethod",
     "Kind",
     "Landscape",
     "LandscapePoint",
     "LandscapeSettings",
     "Manifest",
+    "Method",
     "Mode",
     "ModelIdentity",
     "Plane",
@@ -51,6 +57,8 @@ __all__ = [
     "Question",
     "Readout",
     "ReadoutSettings",
+    "Resampling",
+    "ResamplingSettings",
     "SamplingSettings",
     "Score",
     "Scorer",

@@ -14,10 +14,13 @@ from raml.errors import RunError
 from raml.records import (
     Adaptation,
     Alignment,
+    Attempt,
     FileEntry,
+    Influence,
     Manifest,
     Question,
     Readout,
+    Resampling,
     StageManifest,
     Trace,
     Trajectory,
@@ -46,6 +49,12 @@ class Run:
         self.alignments_journal_path = path / "alignments.journal.jsonl"
         self.adaptations_path = path / "adaptations.parquet"
         self.adaptations_journal_path = path / "adaptations.journal.jsonl"
+        self.influences_path = path / "influence.parquet"
+        self.influences_journal_path = path / "influence.journal.jsonl"
+        self.resamplings_path = path / "resamplings.parquet"
+        self.resamplings_journal_path = path / "resamplings.journal.jsonl"
+        self.attempts_path = path / "attempts.jsonl"
+        self.summaries_path = path / "summaries.jsonl"
         self.landscapes_path = path / "landscapes"
         self.manifest_path = path / "manifest.json"
         self.figures_path = path / "figures"
@@ -90,6 +99,24 @@ class Run:
     def read_adaptations(self) -> list[Adaptation]:
         """Read the adaptations that are there, those of an unfinished stage included."""
         return self._read_both(self.adaptations_path, self.adaptations_journal_path, Adaptation)
+
+    def read_influences(self) -> list[Influence]:
+        """Read the influences that are there, those of an unfinished stage included."""
+        return self._read_both(self.influences_path, self.influences_journal_path, Influence)
+
+    def read_resamplings(self) -> list[Resampling]:
+        """Read the resamplings that are there, those of an unfinished stage included."""
+        return self._read_both(self.resamplings_path, self.resamplings_journal_path, Resampling)
+
+    def read_attempts(self) -> list[Attempt]:
+        """Read the attempts that are there, those of an unfinished stage included."""
+        self.read_manifest()
+        return read_jsonl(self.attempts_path, Attempt) if self.attempts_path.is_file() else []
+
+    def read_summaries(self) -> list[Trajectory]:
+        """Read the summaries that are there; each is a response to a request about one trajectory."""
+        self.read_manifest()
+        return read_jsonl(self.summaries_path, Trajectory) if self.summaries_path.is_file() else []
 
     def write_questions(self, questions: Sequence[Question]) -> None:
         """Write questions.jsonl as a whole; the folder is made if need be.
@@ -145,6 +172,33 @@ class Run:
     def close_adaptations(self) -> list[Adaptation]:
         """Move the journal's adaptations into adaptations.parquet, in the order of the trajectories; returns all."""
         return self._close(self.adaptations_path, self.adaptations_journal_path, Adaptation)
+
+    def close_influences(self) -> list[Influence]:
+        """Move the journal's influences into influence.parquet, in the order of the trajectories; returns all."""
+        return self._close(self.influences_path, self.influences_journal_path, Influence)
+
+    def close_resamplings(self) -> list[Resampling]:
+        """Move the journal's resamplings into resamplings.parquet, in the order of the trajectories; returns all."""
+        return self._close(self.resamplings_path, self.resamplings_journal_path, Resampling)
+
+    def order_attempts(self) -> list[Attempt]:
+        """Rewrite the attempts in the order of the trajectories, so that the bytes don't depend on the work's order."""
+        rank = {trajectory.id: i for i, trajectory in enumerate(self.read_trajectories())}
+        attempts = sorted(
+            self.read_attempts(),
+            key=lambda a: (rank.get(a.trajectory_id, len(rank)), a.method, a.variant, a.level, a.draw, a.id),
+        )
+        write_atomically(self.attempts_path, map(encode_line, attempts))
+        return attempts
+
+    def order_summaries(self) -> list[Trajectory]:
+        """Rewrite the summaries in the order of the trajectories that they are of; returns all."""
+        rank = {trajectory.id: i for i, trajectory in enumerate(self.read_trajectories())}
+        summaries = sorted(
+            self.read_summaries(), key=lambda s: (rank.get(s.question_id, len(rank)), s.model.name, s.repeat, s.id)
+        )
+        write_atomically(self.summaries_path, map(encode_line, summaries))
+        return summaries
 
     def read_manifest(self) -> Manifest:
         """Read the manifest; an empty one if no stage has finished.

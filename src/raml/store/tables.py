@@ -13,12 +13,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from raml.errors import RunError
-from raml.records import SCHEMA_VERSION, Adaptation, Alignment, Readout, Trace, Update
+from raml.records import SCHEMA_VERSION, Adaptation, Alignment, Influence, Readout, Resampling, Trace, Update
 from raml.store.files import write_atomically
 from raml.store.lines import check_schema
 
-Row = Trace | Readout | Update | Alignment | Adaptation
-T = TypeVar("T", Trace, Readout, Update, Alignment, Adaptation)
+Row = Trace | Readout | Update | Alignment | Adaptation | Influence | Resampling
+T = TypeVar("T", Trace, Readout, Update, Alignment, Adaptation, Influence, Resampling)
 
 _IDS = pa.list_(pa.int32())
 _FLOATS = pa.list_(pa.float32())
@@ -70,6 +70,22 @@ _COLUMNS = {
         *((name, _FLOATS) for name in ("loss", "text_loss", "distance")),
         ("in_context_loss", pa.float64()),
     ],
+    Influence: [
+        *_BASE,
+        ("trace_id", pa.string()),
+        ("prefix_lens", _IDS),
+        *((name, _FLOATS) for name in ("change", "relative", "log_change")),
+        ("parts", pa.list_(pa.string())),
+        ("words", pa.list_(pa.string())),
+    ],
+    Resampling: [
+        *_BASE,
+        ("prefix_lens", _IDS),
+        ("loss", _FLOATS),
+        ("own_loss", _FLOATS),
+        ("answers", pa.list_(pa.list_(pa.string()))),
+        ("correct", pa.list_(pa.list_(pa.bool_()))),
+    ],
 }
 _JSON = ("model", "settings")
 _MATRICES = ("nll", "residual", "norm", "condition", "gram", "cosine", "similarity", "span_cosine")
@@ -80,6 +96,8 @@ _UNITS = {
     Update: {"raml.loss": "[prefix], nats", "raml.norm": "[prefix layer]", "raml.gram": "[prefix prefix]"},
     Alignment: {"raml.loss": "[prefix], nats", "raml.cosine": "[prefix layer]"},
     Adaptation: {"raml.loss": "[step], nats"},
+    Influence: {"raml.change": "[step], nats"},
+    Resampling: {"raml.loss": "[border], nats"},
 }
 
 

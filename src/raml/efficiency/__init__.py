@@ -1,0 +1,1 @@
+"""Shorter reasoning and what it costs: budgets, summaries, early exits, pruning, and the control by chance."""

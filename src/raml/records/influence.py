@@ -1,0 +1,92 @@
+"""Which tokens move the answer. Axes: P prefixes, so P − 1 steps between them; B sentence borders."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from raml.records.probes import TraceSettings
+from raml.records.trajectories import ModelIdentity, SamplingSettings
+
+
+@dataclass(frozen=True)
+class InfluenceSettings:
+    """How steps are measured and sorted into groups."""
+
+    words: tuple[str, ...] = (
+        "wait",
+        "retry",
+        "recheck",
+        "however",
+        "alternatively",
+        "hold on",
+        "since",
+        "therefore",
+    )
+    """Words to look at, by default the paper's. Found with and without a blank in front, whatever the case."""
+    epsilon: float = 0.01
+    """Added to L̂ before its logarithm is taken, in nats: changes far below it count as none."""
+
+
+@dataclass(frozen=True, eq=False)
+class Influence:
+    """How far each step along a trajectory moved the loss of an answer."""
+
+    id: str
+    """Hash of settings and trace: the key of this unit of work."""
+    trajectory_id: str
+    model: ModelIdentity
+    """The model that scored."""
+    settings: InfluenceSettings
+    trace_id: str
+    """The trace that these are the steps of."""
+    prefix_lens: NDArray[np.int32]
+    """Number of trajectory tokens before each measurement [P]."""
+    change: NDArray[np.float32]
+    """L̂ after a step minus L̂ before it, in nats; below 0 where the answer became likelier [P − 1]."""
+    relative: NDArray[np.float32]
+    """The paper's measure, |change| / L̂ before; infinite or NaN where L̂ before is 0 [P − 1]."""
+    log_change: NDArray[np.float32]
+    """Change of log(L̂ + ε), which does not explode where L̂ is near 0 [P − 1]."""
+    parts: tuple[str, ...]
+    """What the step's text is: "number", "operator", "word" or "other" [P − 1]."""
+    words: tuple[str | None, ...]
+    """The word of the list that the step belongs to [P − 1]."""
+
+
+@dataclass(frozen=True)
+class ResamplingSettings:
+    """How often, and how, a trajectory is written again from the borders of its sentences."""
+
+    n: int = 10
+    """Continuations from each border."""
+    max_borders: int = 16
+    """Most borders of a trajectory that are looked at, evenly spread; the first and the last are among them."""
+    sampling: SamplingSettings = SamplingSettings()
+    """How continuations are drawn."""
+    trace: TraceSettings = TraceSettings(every="sentence")
+    """The probe that resampling is compared with."""
+
+
+@dataclass(frozen=True, eq=False)
+class Resampling:
+    """What a model answers when it writes on from each border between the sentences of a trajectory."""
+
+    id: str
+    """Hash of settings, model, trajectory and gold answer: the key of this unit of work."""
+    trajectory_id: str
+    model: ModelIdentity
+    """The model that wrote on, usually the one that wrote the trajectory."""
+    settings: ResamplingSettings
+    prefix_lens: NDArray[np.int32]
+    """Number of trajectory tokens before each border [B], ascending."""
+    loss: NDArray[np.float32]
+    """L̂ of the gold answer at each border, in nats [B]."""
+    own_loss: NDArray[np.float32]
+    """L̂ of the trajectory's own answer there, NaN if it gave none [B]."""
+    answers: tuple[tuple[str | None, ...], ...]
+    """Final answers of the continuations, None where one gave none [B n]."""
+    correct: tuple[tuple[bool | None, ...], ...]
+    """Whether they are right, None where that could not be decided [B n]."""
