@@ -11,14 +11,14 @@ from raml.cli.options import LoadOptions
 from raml.cli.stage import say, show_progress
 from raml.cli.writers import load_scorers
 from raml.errors import DataError, RamlError, RunError
-from raml.records import Adaptation, Alignment, ModelIdentity, Question, Trajectory, Update
+from raml.records import Adaptation, Alignment, ModelIdentity, Question, Resampling, Trajectory, Update
 from raml.store import Journal, Run
 
 if TYPE_CHECKING:
     from raml.models import LoadedModel
 
-Made = Update | Alignment | Adaptation
-M = TypeVar("M", Update, Alignment, Adaptation)
+Made = Update | Alignment | Adaptation | Resampling
+M = TypeVar("M", bound=Made)
 Unit = tuple[str, Callable[[], Made]]
 """A record's id, and what makes it."""
 Plan = Callable[["LoadedModel", Trajectory], Iterable[Unit]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,9 +64,9 @@ class ResamplingSettings:
     """Continuations from each border."""
     max_borders: int = 16
     """Most borders of a trajectory that are looked at, evenly spread; the first and the last are among them."""
-    sampling: SamplingSettings = SamplingSettings()
+    sampling: SamplingSettings = field(default_factory=SamplingSettings)
     """How continuations are drawn."""
-    trace: TraceSettings = TraceSettings(every="sentence")
+    trace: TraceSettings = field(default_factory=lambda: TraceSettings(every="sentence"))
     """The probe that resampling is compared with."""
 
 

@@ -16,17 +16,32 @@ from raml.records import (
     SCHEMA_VERSION,
     Adaptation,
     Alignment,
+    Attempt,
+    Influence,
     LandscapePoint,
     Question,
     Readout,
+    Resampling,
     Trace,
     Trajectory,
     Update,
 )
 from raml.store.files import writing
 
-Record = Question | Trajectory | Trace | Readout | Update | Alignment | Adaptation | LandscapePoint
-T = TypeVar("T", Question, Trajectory, Trace, Readout, Update, Alignment, Adaptation, LandscapePoint)
+Record = (
+    Question
+    | Trajectory
+    | Trace
+    | Readout
+    | Update
+    | Alignment
+    | Adaptation
+    | LandscapePoint
+    | Influence
+    | Resampling
+    | Attempt
+)
+T = TypeVar("T", bound=Record)
 
 
 def check_schema(place: str, found: object) -> None:

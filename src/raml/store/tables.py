@@ -18,7 +18,7 @@ from raml.store.files import write_atomically
 from raml.store.lines import check_schema
 
 Row = Trace | Readout | Update | Alignment | Adaptation | Influence | Resampling
-T = TypeVar("T", Trace, Readout, Update, Alignment, Adaptation, Influence, Resampling)
+T = TypeVar("T", bound=Row)
 
 _IDS = pa.list_(pa.int32())
 _FLOATS = pa.list_(pa.float32())
