@@ -8,7 +8,19 @@ from itertools import accumulate
 import numpy as np
 import pytest
 
-from raml.records import FileEntry, Manifest, ModelIdentity, Question, StageManifest, Trace, TraceSettings, Trajectory
+from raml.records import (
+    FileEntry,
+    Manifest,
+    ModelIdentity,
+    Question,
+    Readout,
+    ReadoutSettings,
+    StageManifest,
+    Trace,
+    TraceSettings,
+    Trajectory,
+)
+from raml.report import build_report
 
 MODEL = ModelIdentity(name="tiny", revision=None, weights_sha256="ab" * 32, dtype="float32", device="cpu")
 
@@ -19,10 +31,11 @@ class Run:
     trajectories: tuple[Trajectory, ...]
     traces: tuple[Trace, ...]
     manifest: Manifest
+    readouts: tuple[Readout, ...] = ()
 
     @property
     def records(self):
-        """The arguments of `build_report`."""
+        """The arguments of `build_report`, but for the readouts."""
         return self.questions, self.trajectories, self.traces, self.manifest
 
     def but(self, **changes):
@@ -59,6 +72,25 @@ def make_trace(trajectory_id, mean_nll, prefix_lens=None):
         answer_ids=(6, 7),
         prefix_lens=np.asarray(lens, dtype=np.int32),
         nll=np.stack([mean * 0.5, mean * 1.5], axis=1).astype(np.float32),
+    )
+
+
+def make_readout(trajectory_id, answers, gold, prefix_lens=None):
+    """A readout whose answers are right where they are the gold text; each is a little surer than the one before."""
+    n = len(answers)
+    return Readout(
+        id=f"readout-{trajectory_id}",
+        trajectory_id=trajectory_id,
+        model=MODEL,
+        settings=ReadoutSettings(),
+        scorer="one-pass",
+        bridge_ids=(5,),
+        prefix_lens=np.asarray(np.arange(n) if prefix_lens is None else prefix_lens, dtype=np.int32),
+        token_ids=((6,),) * n,
+        answers=tuple(answers),
+        correct=tuple(answer == gold for answer in answers),
+        mean_logprob=np.log(np.linspace(0.25, 0.75, n)).astype(np.float32),
+        margin=np.linspace(0.5, 2, n).astype(np.float32),
     )
 
 
@@ -137,7 +169,21 @@ def make_hostile_run():
         inputs=(FileEntry(poison, poison, 1),),
     )
     trace = replace(make_trace(trajectory.id, np.linspace(3, 1, 16)), model=model)
-    return Run((question,), (trajectory,), (trace,), Manifest((replace(stage, stage=poison),)))
+    answers = [*HOSTILE_PIECES, poison]
+    readout = replace(make_readout(trajectory.id, answers, poison), model=model)
+    return Run((question,), (trajectory,), (trace,), Manifest((replace(stage, stage=poison),)), (readout,))
+
+
+def make_read_run():
+    """The same run with the model's own answers along the right and the wrong trajectory of its first question."""
+    right = make_readout("sum-0", ["3", "3", "5", None, "5", "5", "5", "5"], "5")
+    wrong = make_readout("sum-1", ["5", "6", "6"], "5", [0, 3, 6])
+    return make_run().but(readouts=(right, wrong))
+
+
+@pytest.fixture
+def read_run():
+    return make_read_run()
 
 
 @pytest.fixture
@@ -165,3 +211,46 @@ def large_run():
 def retrace():
     """Build a trace: retrace(trajectory_id, mean_nll, prefix_lens)."""
     return make_trace
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A browser for the tests of one file: while it runs, so does an event loop."""
+    from playwright.sync_api import sync_playwright
+
+    from tests.report.browsing import ARGUMENTS, CHROMIUM
+
+    with sync_playwright() as playwright:
+        instance = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield instance
+        instance.close()
+
+
+@pytest.fixture
+def visit(browser, tmp_path):
+    """Open a run's page: visit(run, fragment="#…", width=…, color_scheme=…)."""
+    from tests.report.browsing import Visit
+
+    contexts = []
+
+    def open_page(run, *, fragment="", width=1400, height=900, color_scheme="light", has_touch=False):
+        file = tmp_path / "report.html"
+        file.write_text(build_report(*run.records, readouts=run.readouts), encoding="utf-8")
+        context = browser.new_context(
+            viewport={"width": width, "height": height}, color_scheme=color_scheme, has_touch=has_touch
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(10_000)
+        opened = Visit(page, file.as_uri())
+        page.on("request", lambda request: opened.requests.append(request.url))
+        page.on("pageerror", lambda error: opened.problems.append(str(error)))
+        page.on("dialog", lambda dialog: (opened.problems.append(dialog.message), dialog.dismiss()))
+        page.on("console", lambda message: opened.problems.append(message.text))
+        page.goto(opened.address + fragment)
+        page.locator("#overview .tile").first.wait_for()
+        return opened
+
+    yield open_page
+    for context in contexts:
+        context.close()

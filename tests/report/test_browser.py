@@ -2,94 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
 
-from raml.report import build_report
+from tests.report.browsing import curve_point, needs_browser
 
-CHROMIUM = os.environ.get("RAML_CHROMIUM") or next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None and "RAML_REQUIRE_BROWSER" not in os.environ,
-    reason="no chromium, chromium-browser or google-chrome on PATH; RAML_CHROMIUM may name one",
-)
-
-
-@dataclass
-class Visit:
-    """An open page, and what it did that it should not."""
-
-    page: Page
-    address: str
-    requests: list[str] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
-
-    def index(self):
-        """Index of the token at the cursor, as the text and the readout agree."""
-        (in_text,) = self.page.locator(".token.current").evaluate_all("spans => spans.map(s => s.dataset.i)")
-        assert self.page.locator("#read-index").inner_text() == in_text
-        return int(in_text)
-
-    def marker_left(self):
-        return self.page.locator(".marker-line").evaluate("line => parseFloat(line.style.left)")
-
-    def current_card(self):
-        return self.page.locator("#trajectories [aria-current]").get_attribute("data-id")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        instance = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield instance
-        instance.close()
-
-
-@pytest.fixture
-def visit(browser, tmp_path):
-    """Open a run's page: visit(run, fragment="#…", width=…, color_scheme=…)."""
-    contexts = []
-
-    def open_page(run, *, fragment="", width=1400, height=900, color_scheme="light"):
-        file = tmp_path / "report.html"
-        file.write_text(build_report(*run.records), encoding="utf-8")
-        context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=color_scheme)
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(10_000)
-        opened = Visit(page, file.as_uri())
-        page.on("request", lambda request: opened.requests.append(request.url))
-        page.on("pageerror", lambda error: opened.problems.append(str(error)))
-        page.on("dialog", lambda dialog: (opened.problems.append(dialog.message), dialog.dismiss()))
-        page.on("console", lambda message: opened.problems.append(message.text))
-        page.goto(opened.address + fragment)
-        page.locator("#overview .tile").first.wait_for()
-        return opened
-
-    yield open_page
-    for context in contexts:
-        context.close()
-
-
-def curve_point(page, share, height=0.5):
-    """Screen place at a share of the curve's width."""
-    box = page.locator(".u-over").bounding_box()
-    return box["x"] + box["width"] * share, box["y"] + box["height"] * height
+pytestmark = needs_browser
 
 
 def test_page_opens_from_a_file_silently_and_asks_for_nothing_else(visit, run):
@@ -363,7 +283,7 @@ def test_text_has_a_contrast_of_at_least_four_and_a_half(visit, run, theme):
         assert (high + 0.05) / (low + 0.05) >= 4.5, (text, ground)
 
 
-@pytest.mark.parametrize("width", [400, 700, 1000, 1400])
+@pytest.mark.parametrize("width", [390, 700, 1000, 1400])
 def test_page_never_scrolls_sideways(visit, hostile_run, width):
     page = visit(hostile_run, width=width).page
     page.locator("summary").click()

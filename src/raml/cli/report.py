@@ -7,7 +7,7 @@ from pathlib import Path
 
 from raml.cli.stage import say
 from raml.errors import DataError, RunError
-from raml.records import Trace, TraceSettings, Trajectory
+from raml.records import Readout, Trace, TraceSettings, Trajectory
 from raml.report import build_report
 from raml.store import Run, write_atomically
 
@@ -20,7 +20,8 @@ def report(run: Path, *, out: Path | None = None, title: str | None = None, limi
     Parameters
     ----------
     run
-        A run folder with trajectories, traced or not.
+        A run folder with trajectories, traced or not. Where the model's own answers were read (`raml trace --readout`),
+        the page shows them along the curves.
     out
         The page's file; by default report.html in the run folder.
     title
@@ -39,11 +40,28 @@ def report(run: Path, *, out: Path | None = None, title: str | None = None, limi
     ids = {trajectory.id for trajectory in trajectories}
     available = [trace for trace in folder.read_traces() if trace.trajectory_id in ids]
     traces = choose_traces(trajectories, available)
-    page = build_report(questions, trajectories, traces, folder.read_manifest(), title=title or f"raml: {run.name}")
+    available_readouts = [readout for readout in folder.read_readouts() if readout.trajectory_id in ids]
+    readouts = choose_readouts(traces, available_readouts)
+    page = build_report(
+        questions,
+        trajectories,
+        traces,
+        folder.read_manifest(),
+        readouts=readouts,
+        title=title or f"raml: {run.name}",
+    )
     path = out or folder.report_path
     write_atomically(path, page.encode())
     if len(traces) < len(available):
         say(f"The page shows one trace a trajectory; {len(available) - len(traces)} others are left out.")
+    if len(readouts) < len(available_readouts):
+        n_left_out = len(available_readouts) - len(readouts)
+        say(f"The page shows one readout a trace, by the same model; {n_left_out} others are left out.")
+    if len(readouts) < len(traces):
+        say(
+            f"Of {len(traces)} curves, {len(traces) - len(readouts)} are without the model's own answers along them. "
+            f"`raml trace {run} --readout` reads those."
+        )
     say(f"Report: {path.resolve()}")
 
 
@@ -69,4 +87,26 @@ def choose_traces(trajectories: Sequence[Trajectory], traces: Sequence[Trace]) -
     for trace in by_settings[max(by_settings, key=rank)]:
         if trace.trajectory_id not in chosen or trace.model.key() == writers[trace.trajectory_id]:
             chosen[trace.trajectory_id] = trace
+    return list(chosen.values())
+
+
+def choose_readouts(traces: Sequence[Trace], readouts: Sequence[Readout]) -> list[Readout]:
+    """Choose at most one readout a trajectory: of those by the model that made its trace, the one that fits it best.
+
+    Best fits one at the trace's own prefixes, among these one after its bridge; of equals, the one listed last.
+    """
+    shown = {trace.trajectory_id: trace for trace in traces}
+
+    def rank(readout: Readout) -> tuple[bool, bool]:
+        trace = shown[readout.trajectory_id]
+        has_same_places = readout.prefix_lens.tolist() == trace.prefix_lens.tolist()
+        return has_same_places, readout.bridge_ids == trace.bridge_ids
+
+    chosen: dict[str, Readout] = {}
+    for readout in readouts:
+        identity = readout.trajectory_id
+        if identity not in shown or readout.model.key() != shown[identity].model.key():
+            continue
+        if identity not in chosen or rank(readout) >= rank(chosen[identity]):
+            chosen[identity] = readout
     return list(chosen.values())

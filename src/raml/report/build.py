@@ -10,13 +10,14 @@ from importlib.resources import files
 import jinja2
 
 from raml.errors import DataError
-from raml.records import Manifest, Question, Trace, Trajectory
+from raml.records import Manifest, Question, Readout, Trace, Trajectory
 from raml.report.payload import describe_run, encode_payload
 
 STYLES = ("vendor/uPlot.min.css", "page/page.css")
 SCRIPTS = (
     "page/text.js",
     "page/trace.js",
+    "page/answers.js",
     "page/tokens.js",
     "page/curve.js",
     "page/lists.js",
@@ -32,9 +33,10 @@ def build_report(
     traces: Sequence[Trace],
     manifest: Manifest,
     *,
+    readouts: Sequence[Readout] = (),
     title: str = "Where is the answer made?",
 ) -> str:
-    """Build one HTML page that shows L̂ along each trajectory of a run.
+    """Build one HTML page that shows L̂ along each trajectory of a run, and the model's own answer where it was read.
 
     The page opens from a file, makes no request, and treats all text of the records as text: its content policy allows
     only its own scripts and styles, by hash. The same arguments give the same bytes.
@@ -45,13 +47,15 @@ def build_report(
             are shown with a note.
         traces: At most one for a trajectory, all made with the same settings.
         manifest: How the records came about; shown at the page's foot.
+        readouts: At most one for a trajectory, by the model that made its trace. Where their prefixes are not the
+            trace's, the page says after which token an answer was given.
         title: Heading of the page.
 
     Raises:
         DataError: no questions or trajectories, or records that do not belong together.
-        NumericsError: a trace holds NaN or infinity.
+        NumericsError: a trace, or a readout's log-probability, is NaN or infinite.
     """
-    payload = describe_run(questions, trajectories, traces, manifest, title=title)
+    payload = describe_run(questions, trajectories, traces, readouts, manifest, title=title)
     styles = [_read_file(name) for name in STYLES]
     scripts = [_read_file("vendor/uPlot.iife.min.js")]
     module = "\n".join(_read_file(name) for name in SCRIPTS)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from raml.records import ModelIdentity, Question, Trace, Trajectory, Verdict
+from raml.records import ModelIdentity, Question, Readout, Trace, Trajectory, Verdict
+from raml.report.answers import follow_answer
 
 
 @dataclass(frozen=True)
@@ -21,16 +22,19 @@ class Figure:
     value: float | None
     """None where there is nothing to average over."""
     unit: str
-    """"count", "share" (0 to 1) or "nats"."""
+    """"count", "share" (0 to 1), "nats" or "tokens"."""
     detail: str
     """What the number was computed from, such as "18 of 24"."""
     definition: str
 
 
 def summarize_run(
-    questions: Sequence[Question], trajectories: Sequence[Trajectory], traces: Sequence[Trace]
+    questions: Sequence[Question],
+    trajectories: Sequence[Trajectory],
+    traces: Sequence[Trace],
+    readouts: Sequence[Readout] = (),
 ) -> tuple[Figure, ...]:
-    """Compute the overview.
+    """Compute the overview; without readouts it has no figures of them.
 
     Shares are of trajectories, not of questions: a question with more trajectories weighs more. Trajectories whose
     correctness is undecided count neither as right nor as wrong.
@@ -68,6 +72,7 @@ def summarize_run(
         _average_end("mean_end_right", "Right, L̂ ends at", "right", right_ends),
         _share_fallen("share_wrong_fallen", "Wrong, L̂ fell", "wrong", wrong_ends),
         _average_end("mean_end_wrong", "Wrong, L̂ ends at", "wrong", wrong_ends),
+        *(_summarize_answers(trajectories, readouts) if readouts else ()),
     )
 
 
@@ -76,6 +81,49 @@ def name_models(identities: Sequence[ModelIdentity]) -> tuple[str, ...]:
     return tuple(
         dict.fromkeys(f"{m.name} · {m.dtype}" + (f" · {m.revision[:12]}" if m.revision else "") for m in identities)
     )
+
+
+def _summarize_answers(trajectories: Sequence[Trajectory], readouts: Sequence[Readout]) -> tuple[Figure, ...]:
+    """Take medians over right trajectories that think: what stands before a no-thinking answer can't be shortened."""
+    reasoning_lens = {t.id: t.reasoning_len for t in trajectories if t.correct is True and t.mode == "think"}
+    paths = [follow_answer(r, reasoning_lens[r.trajectory_id]) for r in readouts if r.trajectory_id in reasoning_lens]
+    return (
+        _take_median(
+            "median_first_right",
+            "Right, first right at",
+            "tokens",
+            [path.first_right for path in paths],
+            "Tokens read when the answer that the model itself would give is right for the first time.",
+            missing="never",
+        ),
+        _take_median(
+            "median_last_change",
+            "Right, last change at",
+            "tokens",
+            [path.last_change for path in paths],
+            "Tokens read when the answer that the model itself would give changes for the last time.",
+        ),
+        _take_median(
+            "median_overthinking",
+            "Right, overthinking",
+            "share",
+            [path.overthinking for path in paths],
+            "Share of the reasoning's tokens that come after the last change of the model's own answer.",
+            missing="without reasoning",
+        ),
+    )
+
+
+def _take_median(
+    key: str, label: str, unit: str, values: Sequence[float | None], definition: str, *, missing: str = ""
+) -> Figure:
+    known = [value for value in values if value is not None]
+    definition += " Median over the right thinking trajectories along which it was read."
+    if not known:
+        return Figure(key, label, None, unit, f"{len(values)} {missing}" if values else "none read", definition)
+    first = f"tokens, median of {len(known)}" if unit == "tokens" else f"median of {len(known)}"
+    detail = _name_parts(first, (len(values) - len(known), missing))
+    return Figure(key, label, float(np.median(known)), unit, detail, definition)
 
 
 def _share_fallen(key: str, label: str, kind: str, ends: Sequence[tuple[float, float]]) -> Figure:

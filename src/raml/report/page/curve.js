@@ -14,11 +14,11 @@ function readColour(name) {
 }
 
 /**
- * Draw the curve of one trace over the smoothed curves of its siblings.
+ * Draw the curve of one trace over the smoothed curves of its siblings, and the readout, if there is one, as a strip below.
  *
  * `onMove(x)` is called with the number of tokens read under the pointer. Returns {moveTo, destroy}.
  */
-function drawCurve(container, { trace, siblings, alpha, scale, onMove }) {
+function drawCurve(container, { trace, readout, siblings, alpha, scale, onMove }) {
   const data = [trace.x, trace.y, smooth(trace.y, alpha)].map((column) => Array.from(column));
   const others = siblings.map(({ x, y }) => ({ x, y: smooth(y, alpha) }));
   const last = trace.x[trace.x.length - 1];
@@ -30,11 +30,11 @@ function drawCurve(container, { trace, siblings, alpha, scale, onMove }) {
       cursor: { show: false },
       padding: [10, 12, 0, 0],
       scales: { x: { time: false, range: [0, Math.max(last, 1)] }, y: { range: () => [0, findTop(trace, siblings, last)] } },
-      axes: makeAxes(),
+      axes: makeAxes(readout !== null),
       series: [{}, makeLine("--raw", 1), makeLine("--smooth", 2.5)],
       hooks: {
         drawAxes: [(u) => drawSiblings(u, others)],
-        draw: [(u) => drawStrip(u, trace, scale), () => marker.place()],
+        draw: [(u) => drawStrip(u, trace, scale), (u) => readout && drawAnswers(u, readout, last), () => marker.place()],
       },
     },
     data,
@@ -70,7 +70,8 @@ function makeLine(colour, width) {
   return { stroke: () => readColour(colour), width, points: { show: false } };
 }
 
-function makeAxes() {
+function makeAxes(hasAnswers) {
+  const below = hasAnswers ? ANSWER_STRIP.gap + ANSWER_STRIP.height + ANSWER_STRIP.marks : 0;
   const font = `12px ${getComputedStyle(document.body).fontFamily}`;
   const shared = {
     stroke: () => readColour("--muted"),
@@ -80,7 +81,7 @@ function makeAxes() {
     labelFont: font,
   };
   return [
-    { ...shared, label: "tokens read", labelSize: 18, size: 26, grid: { show: false } },
+    { ...shared, label: "tokens read", labelSize: 18, size: 26 + below, gap: 5 + below, grid: { show: false } },
     { ...shared, label: "L̂, nats", labelSize: 18, size: 38 },
   ];
 }
@@ -174,6 +175,7 @@ function followPointer(plot, last, onMove) {
     const left = event.clientX - plot.over.getBoundingClientRect().left;
     onMove(Math.min(last, Math.max(0, Math.round(plot.posToVal(left, "x")))));
   }
-  plot.over.addEventListener("pointermove", report);
-  plot.over.addEventListener("pointerdown", report);
+  // The whole plot, not the curve alone: the strip under the axis is pointed at as well.
+  plot.root.addEventListener("pointermove", report);
+  plot.root.addEventListener("pointerdown", report);
 }

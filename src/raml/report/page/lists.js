@@ -4,16 +4,19 @@ const VERDICTS = {
   true: { name: "right", icon: "✓" },
   false: { name: "wrong", icon: "✕" },
   null: { name: "undecided", icon: "?" },
+  none: { name: "no answer", icon: "∅" },
 };
 
+/** Say by sign and word whether something is right: true, false, null where that is undecided, or "none". */
 function makeVerdict(correct) {
   const { name, icon } = VERDICTS[String(correct)];
-  return make("span", { class: `verdict ${name}` }, make("span", { "aria-hidden": "true" }, icon), ` ${name}`);
+  return make("span", { class: `verdict ${name.replace(" ", "-")}` }, make("span", { "aria-hidden": "true" }, icon), ` ${name}`);
 }
 
 function formatFigure({ value, unit }) {
   if (value === null) return "–";
   if (unit === "share") return `${Math.round(100 * value)}%`;
+  if (unit === "tokens") return value.toLocaleString("en", { maximumFractionDigits: 1 });
   return unit === "nats" ? formatNumber(value, 2) : value.toLocaleString("en");
 }
 
@@ -29,6 +32,8 @@ function renderOverview(container, figures, models) {
     ),
   );
   const names = models.map((name) => makeText("dd", name, { class: "data value names" }, { limit: 90 }));
+  // Twelve fields fill whole rows: ten figures and the models on two of them; without readouts it is eight.
+  container.classList.toggle("two-rows", figures.length > 7);
   container.replaceChildren(...tiles, make("div", { class: "tile" }, make("dt", {}, models.length > 1 ? "Models" : "Model"), ...names));
 }
 

@@ -12,6 +12,12 @@ function traceOf(trajectory) {
   return traces.get(trajectory.id);
 }
 
+const readouts = new Map();
+function readoutOf(trajectory) {
+  if (!readouts.has(trajectory.id)) readouts.set(trajectory.id, readReadout(trajectory, traceOf(trajectory)));
+  return readouts.get(trajectory.id);
+}
+
 const state = { question: null, trajectory: null, index: null, spans: [], curve: null };
 
 // --- selection ------------------------------------------------------------------------------------------------------
@@ -44,7 +50,10 @@ function selectTrajectory(trajectory, { index } = {}) {
   state.spans = trajectory ? renderTokens(byId("tokens"), trajectory, trace) : [];
   if (!trajectory) byId("tokens").replaceChildren();
   renderJumps(byId("jumps"), trajectory, trace);
+  const readout = trajectory ? readoutOf(trajectory) : null;
+  renderAnswerFacts(byId("answer-facts"), readout, trajectory);
   document.querySelector(".reading").classList.toggle("no-trace", trace === null);
+  document.querySelector(".reading").classList.toggle("no-answers", readout === null);
   showScale();
   showCurve();
   // Without a wish, start where L̂ falls most: that is what one comes to see.
@@ -112,6 +121,7 @@ function showCurve() {
   const siblings = groups.get(state.question.id).filter((other) => isShown && other !== state.trajectory && other.trace);
   state.curve = drawCurve(byId("curve"), {
     trace,
+    readout: readoutOf(state.trajectory),
     siblings: siblings.map(traceOf),
     alpha: Number(byId("alpha").value),
     scale: currentScale(),
@@ -155,10 +165,26 @@ function showReadout() {
   byId("read-change").textContent = change === null ? "–" : formatNumber(change, 3, { sign: true });
   byId("read-change").className = change === null || change === 0 ? "" : change < 0 ? "fall-text" : "rise-text";
   byId("read-probability").textContent = nll === null ? "–" : formatProbability(Math.exp(-nll));
+  const answer = index === null ? null : answerAfter(readoutOf(trajectory), index);
+  showOwnAnswer(answer, index);
   if (index === null) return;
   byId("curve").setAttribute("aria-valuenow", String(index));
   const measured = nll === null ? "not traced" : `L-hat ${formatNumber(nll, 2)}, change ${formatNumber(change, 2, { sign: true })}`;
-  byId("curve").setAttribute("aria-valuetext", `Token ${index}, ${flatten(piece.slice(0, 40)) || "white space"}, ${measured}`);
+  byId("curve").setAttribute("aria-valuetext", `Token ${index}, ${flatten(piece.slice(0, 40)) || "white space"}, ${measured}${nameOwnAnswer(answer)}`);
+}
+
+function showOwnAnswer(answer, index) {
+  byId("read-answer-label").textContent = answer === null || answer.lastToken === index ? "Own answer after it" : `Own answer after token ${answer.lastToken}`;
+  byId("read-answer").replaceChildren(...(answer === null ? ["–"] : makeOwnAnswer(answer)));
+  byId("read-confidence").textContent = answer === null ? "–" : formatProbability(answer.confidence);
+  byId("read-margin").textContent = answer === null || !Number.isFinite(answer.margin) ? "–" : formatNumber(answer.margin, 2);
+}
+
+/** The same for a screen reader; empty where no answer was read. */
+function nameOwnAnswer(answer) {
+  if (answer === null) return "";
+  const text = answer.text === null ? "" : `${flatten(answer.text.slice(0, 40))}, `;
+  return `, own answer ${text}${VERDICTS[answer.outcome].name}, confidence ${formatProbability(answer.confidence)}`;
 }
 
 function formatProbability(probability) {
@@ -212,7 +238,9 @@ function restoreTheme(theme) {
 function describeSettings({ settings }) {
   if (!settings) return ["No trajectory of this run was traced."];
   const what = settings.target === "gold" ? "the gold answer" : "the answer that the trajectory itself ended with";
-  return [`L̂ is measured on ${what}, put after the prefix and this text: `, makeText("code", settings.bridge)];
+  const parts = [`L̂ is measured on ${what}, put after the prefix and this text: `, makeText("code", settings.bridge)];
+  if (!data.trajectories.some((trajectory) => trajectory.readout)) return parts;
+  return [...parts, " The own answer is what the model itself writes there, taking the most likely token each time."];
 }
 
 /** The paper's smoothing suits thousands of tokens; on short trajectories it would flatten all there is to see. */
@@ -238,6 +266,7 @@ function start() {
 
   onButton("questions", ({ id }) => selectQuestion(questionOf.get(id)));
   onButton("trajectories", ({ id }) => selectTrajectory(trajectoryOf.get(id)));
+  onButton("answer-facts", ({ i }) => moveTo(Number(i), { reveal: true, announce: true }));
   onButton("jumps", ({ i }) => moveTo(Number(i), { reveal: true, announce: true }));
   byId("tokens").addEventListener("pointerover", followTokens);
   byId("tokens").addEventListener("click", followTokens);

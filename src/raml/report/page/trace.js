@@ -14,9 +14,13 @@ function readTrace(trajectory) {
   if (!trajectory.trace) return null;
   const x = new Int32Array(decodeBytes(trajectory.trace.prefix_lens));
   const y = new Float32Array(decodeBytes(trajectory.trace.mean_nll));
-  const stepOf = new Int32Array(trajectory.pieces.length).fill(-1);
+  return { x, y, stepOf: findSteps(x, trajectory.pieces.length) };
+}
+
+function findSteps(x, nTokens) {
+  const stepOf = new Int32Array(nTokens).fill(-1);
   for (let k = 0; k + 1 < x.length; k++) stepOf.fill(k, x[k], x[k + 1]);
-  return { x, y, stepOf };
+  return stepOf;
 }
 
 /** L̂ after a token, minus before it, in nats; shared evenly by the tokens of one step. Null where nothing was measured. */
