@@ -19,6 +19,17 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from raml.answers import extract_answer, grade_response, same_answer
+    from raml.curves import CurveSettings, group_curves, summarize_curves
+    from raml.efficiency import (
+        CutSettings,
+        ExitRule,
+        PruneSettings,
+        build_frontier,
+        cut_trajectories,
+        prune_trajectories,
+        simulate_exits,
+        verify_exits,
+    )
     from raml.errors import DataError, MissingExtra, ModelError, NumericsError, RamlError, RunError, UndecidedError
     from raml.evaluation import choose_metrics, collect_cells, evaluate
     from raml.figures import (
@@ -32,9 +43,10 @@ if TYPE_CHECKING:
         save_figure,
         smooth_ema,
     )
+    from raml.influence import measure_influence, summarize_faithfulness, summarize_influences
     from raml.landscapes import build_landscape, draw_direction, measure_points, project_path, span_path
     from raml.models import LoadedModel, load_model
-    from raml.probes import read_out_trajectory, trace_trajectory
+    from raml.probes import read_out_trajectory, resample_trajectory, trace_trajectory
     from raml.questions import clean_questions, read_question_file
     from raml.questions.sources import SourceSettings, load_source
     from raml.records import (
@@ -96,15 +108,21 @@ __version__ = version("raml")
 # Loaded at first use: `import raml` costs no torch.
 _ROOMS = {
     "raml.answers": "extract_answer grade_response same_answer",
+    "raml.curves": "CurveSettings group_curves summarize_curves",
+    "raml.efficiency": (
+        "CutSettings ExitRule PruneSettings build_frontier cut_trajectories prune_trajectories simulate_exits "
+        "verify_exits"
+    ),
     "raml.errors": "DataError ModelError MissingExtra NumericsError RamlError RunError UndecidedError",
     "raml.evaluation": "choose_metrics collect_cells evaluate",
     "raml.figures": (
         "plot_adaptation plot_alignment plot_evaluation plot_landscape plot_traces plot_training plot_updates "
         "save_figure smooth_ema"
     ),
+    "raml.influence": "measure_influence summarize_faithfulness summarize_influences",
     "raml.landscapes": "build_landscape draw_direction measure_points project_path span_path",
     "raml.models": "LoadedModel load_model",
-    "raml.probes": "read_out_trajectory trace_trajectory",
+    "raml.probes": "read_out_trajectory resample_trajectory trace_trajectory",
     "raml.questions": "clean_questions read_question_file",
     "raml.questions.sources": "SourceSettings load_source",
     "raml.records": (
@@ -129,10 +147,13 @@ __all__ = [
     "AlignmentSettings",
     "CodeTests",
     "Counts",
+    "CurveSettings",
+    "CutSettings",
     "DataError",
     "DpoSettings",
     "Estimate",
     "Evaluation",
+    "ExitRule",
     "GrpoSettings",
     "Job",
     "Landscape",
@@ -145,6 +166,7 @@ __all__ = [
     "ModelIdentity",
     "NumericsError",
     "PromptSettings",
+    "PruneSettings",
     "Question",
     "RamlError",
     "Readout",
@@ -166,6 +188,7 @@ __all__ = [
     "answer_nll_by_definition",
     "answer_nll_in_one_pass",
     "applying",
+    "build_frontier",
     "build_landscape",
     "build_report",
     "choose_metrics",
@@ -175,6 +198,7 @@ __all__ = [
     "compile_trajectory",
     "compute_p_value",
     "compute_paired_p_value",
+    "cut_trajectories",
     "draw_direction",
     "estimate_mean",
     "estimate_metric",
@@ -182,10 +206,12 @@ __all__ = [
     "extract_answer",
     "find_obstacle",
     "grade_response",
+    "group_curves",
     "load_model",
     "load_source",
     "make_imported",
     "measure_alignment",
+    "measure_influence",
     "measure_points",
     "plot_adaptation",
     "plot_alignment",
@@ -195,19 +221,26 @@ __all__ = [
     "plot_training",
     "plot_updates",
     "project_path",
+    "prune_trajectories",
     "read_out_trajectory",
     "read_question_file",
+    "resample_trajectory",
     "same_answer",
     "sample_trajectories",
     "save_figure",
     "score_in_one_pass",
+    "simulate_exits",
     "smooth_ema",
     "span_path",
+    "summarize_curves",
+    "summarize_faithfulness",
+    "summarize_influences",
     "trace_path",
     "trace_trajectory",
     "train_dpo",
     "train_grpo",
     "train_sft",
+    "verify_exits",
     "write_adapter",
 ]
 

@@ -16,11 +16,15 @@ from rich.console import Console
 # Torch, transformers and matplotlib are imported where a command runs, so that help texts come at once.
 from raml.cli.adapt import adapt
 from raml.cli.align import align
+from raml.cli.compress import compress
+from raml.cli.curves import curves
 from raml.cli.demo import demo
 from raml.cli.evaluate import evaluate
 from raml.cli.exporting import export_file
+from raml.cli.faithfulness import faithfulness
 from raml.cli.grade import grade
 from raml.cli.importing import import_file
+from raml.cli.influence import influence
 from raml.cli.landscape import landscape
 from raml.cli.questions import questions
 from raml.cli.report import report
@@ -41,7 +45,23 @@ app = App(
     version_flags=["--version"],
     suppress_keyboard_interrupt=False,
 )
-for command in (demo, questions, sample, grade, trace, landscape, update, align, adapt, evaluate, report):
+for command in (
+    demo,
+    questions,
+    sample,
+    grade,
+    trace,
+    influence,
+    curves,
+    faithfulness,
+    compress,
+    landscape,
+    update,
+    align,
+    adapt,
+    evaluate,
+    report,
+):
     app.command(command)
 app.command(import_file, name="import")
 app.command(export_file, name="export")

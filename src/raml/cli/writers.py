@@ -11,7 +11,7 @@ from raml.errors import ModelError, RamlError
 from raml.records import Trajectory
 
 if TYPE_CHECKING:
-    from raml.models import LoadedModel
+    from raml.models import LoadedModel, LoadedTokenizer
 
 
 def load_scorers(
@@ -58,7 +58,7 @@ def list_scorers(
         yield name, own, as_written
 
 
-def check_weights(loaded: LoadedModel, trajectories: Sequence[Trajectory]) -> None:
+def check_weights(loaded: LoadedModel | LoadedTokenizer, trajectories: Sequence[Trajectory]) -> None:
     """Refuse a model of the right name whose weights are not those that wrote the trajectories.
 
     Where a server held the weights, only configuration and tokenizer can be compared.

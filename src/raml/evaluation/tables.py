@@ -10,6 +10,8 @@ from typing import get_args
 import msgspec
 
 from raml.records import Comparison, Estimate, Evaluation, Score, Verdict
+from raml.stats import write_p
+from raml.store import escape_markdown, write_markdown_table
 
 Table = tuple[list[str], list[list[str]]]
 """Headings, and rows of as many cells."""
@@ -40,11 +42,11 @@ def list_comparisons(evaluation: Evaluation) -> Table:
 
 def write_markdown(evaluation: Evaluation) -> str:
     """Write the tables and the notes as Markdown."""
-    parts = [_write_table(*list_scores(evaluation)), _write_table(*list_verdicts(evaluation))]
+    parts = [write_markdown_table(*list_scores(evaluation)), write_markdown_table(*list_verdicts(evaluation))]
     if evaluation.comparisons:
-        parts.append(_write_table(*list_comparisons(evaluation)))
+        parts.append(write_markdown_table(*list_comparisons(evaluation)))
     notes = [describe_intervals(evaluation), *evaluation.notes]
-    return "\n".join([*parts, *(f"* {_escape(note)}" for note in notes)]) + "\n"
+    return "\n".join([*parts, *(f"* {escape_markdown(note)}" for note in notes)]) + "\n"
 
 
 def write_csv(evaluation: Evaluation) -> str:
@@ -95,7 +97,7 @@ def _list_score(score: Score, metrics: Sequence[str]) -> list[str]:
 def _list_comparison(made: Comparison) -> list[str]:
     name = made.difference.name.removesuffix(" difference")
     difference = _write_percent(made.difference, signed=True)
-    tested = [_write_p(made.p), _write_p(made.p_holm)]
+    tested = [write_p(made.p), write_p(made.p_holm)]
     return [made.benchmark, made.model, made.baseline, str(made.difference.n_questions), name, difference, *tested]
 
 
@@ -115,17 +117,3 @@ def _write_percent(estimate: Estimate, *, signed: bool = False) -> str:
     sign = "+" if signed else ""
     value, low, high = (format(100 * number, f"{sign}.1f") for number in (estimate.value, estimate.low, estimate.high))
     return f"{value} [{low}, {high}]"
-
-
-def _write_p(p: float) -> str:
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def _write_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [headings, ["---"] * len(headings), *rows]
-    return "".join(f"| {' | '.join(map(_escape, line))} |\n" for line in lines)
-
-
-def _escape(text: str) -> str:
-    """Keep a label from ending its cell or being read as HTML."""
-    return " ".join(text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").split())

@@ -1,5 +1,6 @@
-"""What can be read off a trajectory: an answer's loss along it, and the model's own answer along it."""
+"""What can be read off a trajectory: an answer's loss, the model's own answer, and what comes of writing it on."""
 
+from raml.probes.resampling import key_resampling, resample_trajectory
 from raml.probes.spans import check_fit
 from raml.probes.stream import Outcome, stream_probes
 from raml.probes.task import key_readout, key_trace, split_targets
@@ -9,8 +10,10 @@ __all__ = [
     "Outcome",
     "check_fit",
     "key_readout",
+    "key_resampling",
     "key_trace",
     "read_out_trajectory",
+    "resample_trajectory",
     "split_targets",
     "stream_probes",
     "trace_trajectory",

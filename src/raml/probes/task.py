@@ -130,11 +130,28 @@ def run_tasks(
     Raises:
         ModelError: the memory does not suffice.
     """
-    scorer = scorer or choose_scorer(loaded)
     writing = make_writing(loaded, tasks[0].readout) if tasks[0].readout else None
-    if scorer == "definition":
-        return [_run_by_definition(loaded, task.job, writing) for task in tasks]
     jobs = [task.job for task in tasks]
+    return run_jobs(loaded, jobs, scorer=scorer or choose_scorer(loaded), writing=writing, memory=memory)
+
+
+def run_jobs(
+    loaded: LoadedModel,
+    jobs: Sequence[Job],
+    *,
+    scorer: Scorer,
+    writing: Writing | None = None,
+    memory: int | None = None,
+) -> list[Scores]:
+    """Run jobs in one pass, or each by the definition.
+
+    For `writing` and `memory` see `raml.scoring.score_in_one_pass`.
+
+    Raises:
+        ModelError: the memory does not suffice.
+    """
+    if scorer == "definition":
+        return [_run_by_definition(loaded, job, writing) for job in jobs]
     try:
         return score_in_one_pass(loaded.model, jobs, writing=writing, memory=memory)
     except RuntimeError as error:
@@ -186,7 +203,7 @@ def make_readout(loaded: LoadedModel, task: Task, scores: Scores, scorer: Scorer
     mean_logprob = torch.tensor([sum(w.logprobs) / len(w.logprobs) for w in scores.written])
     _check_finite(task, mean_logprob[:, None])
     answers = tuple(
-        _read_answer(loaded, task.readout, written.ids) if written.stopped else None for written in scores.written
+        read_answer(loaded, task.readout, written.ids) if written.stopped else None for written in scores.written
     )
     question = Question(task.trajectory.question_id, "", task.gold, kind=task.kind)
     grades = {answer: grade_answer(answer, question).correct for answer in dict.fromkeys(answers)}
@@ -224,7 +241,7 @@ def make_writing(loaded: LoadedModel, settings: ReadoutSettings) -> Writing:
     return Writing(is_done, settings.max_new_tokens)
 
 
-def _read_answer(loaded: LoadedModel, settings: ReadoutSettings, ids: Sequence[int]) -> str | None:
+def read_answer(loaded: LoadedModel, settings: ReadoutSettings, ids: Sequence[int]) -> str | None:
     """The answer in a continuation that came to an end; None if it is empty."""
     marks = loaded.stop_ids
     text = _decode(loaded, ids[:-1] if ids[-1] in marks else ids)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from raml.answers import normalize_answer
 from raml.records import Readout
 
 
@@ -14,8 +15,8 @@ from raml.records import Readout
 class AnswerPath:
     """The model's own answer along a trajectory. Axes: P prefixes, D distinct answers.
 
-    An answer has changed where its text differs by more than white space, unless it is right before and after: "14"
-    and "14.0" are the same. Having none is an answer, too.
+    An answer has changed where it is another one (`raml.answers.normalize_answer`), unless it is right before and
+    after. Having none is an answer, too.
     """
 
     answers: tuple[str | None, ...]
@@ -59,7 +60,8 @@ def _find_last_change(lens: list[int], entries: list[tuple[str | None, bool | No
     last = entries[-1]
     settled = lens[-1]
     for prefix_len, entry in zip(reversed(lens), reversed(entries), strict=True):
-        if entry != last and not (entry[1] is True and last[1] is True):
+        same = (normalize_answer(entry[0]), entry[1]) == (normalize_answer(last[0]), last[1])
+        if not same and not (entry[1] is True and last[1] is True):
             break
         settled = prefix_len
     return settled

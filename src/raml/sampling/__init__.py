@@ -2,7 +2,7 @@
 
 from raml.sampling.client import ServerOptions
 from raml.sampling.connection import Server, connect_server
-from raml.sampling.draw import ReproducibleDraw
+from raml.sampling.draw import ReproducibleDraw, draw_uniforms
 from raml.sampling.imported import make_imported
 from raml.sampling.oracle import ORACLE, ask_oracle
 from raml.sampling.plan import SampleUnit, plan_samples, resolve_sampling
@@ -22,6 +22,7 @@ __all__ = [
     "ask_oracle",
     "check_vllm",
     "connect_server",
+    "draw_uniforms",
     "fix_dtype",
     "make_imported",
     "plan_samples",

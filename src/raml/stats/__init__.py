@@ -19,6 +19,7 @@ from raml.stats.metrics import (
     compute_pass_at_k,
     measure_questions,
 )
+from raml.stats.wording import write_p, write_relation
 
 __all__ = [
     "Counts",
@@ -39,4 +40,6 @@ __all__ = [
     "fit_plane",
     "measure_questions",
     "measure_shape",
+    "write_p",
+    "write_relation",
 ]

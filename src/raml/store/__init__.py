@@ -5,7 +5,8 @@
     RUN/trajectories.jsonl    one Trajectory a line, appended as they are made, put in order when the stage is done
     RUN/traces.parquet        one Trace a row
     RUN/readouts.parquet      one Readout a row
-    RUN/updates.parquet       one Update a row; alignments and adaptations likewise
+    RUN/updates.parquet       one Update a row; alignments, adaptations, influence and resamplings likewise
+    RUN/attempts.jsonl        one Attempt a line; summaries.jsonl: the summaries that some of them are made from
     RUN/landscapes/           one Landscape a safetensors file
     RUN/*.journal.jsonl       records of a stage that has not finished
     RUN/manifest.json         how each stage's records came about, written last
@@ -18,6 +19,7 @@ from raml.store.clock import COMMAND, StageClock
 from raml.store.files import write_atomically, writing
 from raml.store.lines import Journal, read_jsonl
 from raml.store.lock import lock_run
+from raml.store.markdown import escape_markdown, write_markdown_table
 from raml.store.provenance import find_git_commit, list_versions
 from raml.store.run import Run
 
@@ -26,10 +28,12 @@ __all__ = [
     "Journal",
     "Run",
     "StageClock",
+    "escape_markdown",
     "find_git_commit",
     "list_versions",
     "lock_run",
     "read_jsonl",
     "write_atomically",
+    "write_markdown_table",
     "writing",
 ]

@@ -13,7 +13,7 @@ from scipy.stats import rankdata
 
 from raml.errors import DataError
 from raml.records import Alignment, AlignmentSettings, Estimate, Trajectory
-from raml.stats import adjust_holm, average_questions, compute_paired_p_value, estimate_mean
+from raml.stats import adjust_holm, average_questions, compute_paired_p_value, estimate_mean, write_relation
 
 RANDOM = "random direction"
 GROUPS = ("right", "wrong", "undecided", "other question", "shuffled", "random tokens", RANDOM)
@@ -293,7 +293,7 @@ def _compare_plainly(differences: Sequence[AlignmentDifference]) -> str:
     for made in differences:
         side = "above" if made.difference.value > 0 else "below"
         sort = side if made.p_holm < SIGNIFICANT else "not told apart from"
-        sorts[sort].append(f"{_name_plainly(made.against)} (p {write_p(made.p_holm)})")
+        sorts[sort].append(f"{_name_plainly(made.against)} (p {write_relation(made.p_holm)})")
     return "; ".join(f"{sort} {', '.join(names)}" for sort, names in sorts.items() if names)
 
 
@@ -312,8 +312,3 @@ def write_cosine(estimate: Estimate) -> str:
     if estimate.method == "none":
         return f"{estimate.value:z.4f}"
     return f"{estimate.value:z.4f} [{estimate.low:z.4f}, {estimate.high:z.4f}]"
-
-
-def write_p(p: float) -> str:
-    """A p-value, behind its sign."""
-    return "< 0.001" if p < 0.001 else f"= {p:.3f}"

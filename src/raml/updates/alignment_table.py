@@ -8,7 +8,9 @@ from collections.abc import Sequence
 import msgspec
 
 from raml.records import Estimate
-from raml.updates.alignment_summary import AlignmentRow, AlignmentSummary, judge_equation, write_cosine, write_p
+from raml.stats import write_p
+from raml.store import escape_markdown, write_markdown_table
+from raml.updates.alignment_summary import AlignmentRow, AlignmentSummary, judge_equation, write_cosine
 
 Table = tuple[list[str], list[list[str]]]
 """Headings, and rows of as many cells."""
@@ -30,7 +32,7 @@ def list_differences(summary: AlignmentSummary) -> Table:
             made.measure,
             str(made.difference.n_questions),
             write_cosine(made.difference),
-            *(write_p(p).removeprefix("= ") for p in (made.p, made.p_holm)),
+            *map(write_p, (made.p, made.p_holm)),
         ]
         for made in summary.differences
     ]
@@ -72,9 +74,9 @@ def write_markdown(summaries: Sequence[AlignmentSummary]) -> str:
     """Write sentence, tables and notes of each model."""
     parts: list[str] = []
     for summary in summaries:
-        parts += [f"# {_escape(summary.model)}\n", f"{_escape(judge_equation(summary))}\n"]
-        parts += [_write_table(*table) for table in (list_rows(summary), list_differences(summary)) if table[1]]
-        parts.append("".join(f"* {_escape(line)}\n" for line in describe_table(summary)))
+        parts += [f"# {escape_markdown(summary.model)}\n", f"{escape_markdown(judge_equation(summary))}\n"]
+        parts += [write_markdown_table(*table) for table in (list_rows(summary), list_differences(summary)) if table[1]]
+        parts.append("".join(f"* {escape_markdown(line)}\n" for line in describe_table(summary)))
     return "\n".join(parts)
 
 
@@ -109,13 +111,3 @@ def _write_estimate(estimate: Estimate, n_digits: int) -> str:
     if not math.isfinite(estimate.low):
         return f"{estimate.value:z.{n_digits}f}"
     return f"{estimate.value:z.{n_digits}f} [{estimate.low:z.{n_digits}f}, {estimate.high:z.{n_digits}f}]"
-
-
-def _write_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [headings, ["---"] * len(headings), *rows]
-    return "".join(f"| {' | '.join(map(_escape, line))} |\n" for line in lines)
-
-
-def _escape(text: str) -> str:
-    """Keep a name from ending its cell or being read as HTML."""
-    return " ".join(text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").split())
