@@ -1,4 +1,5 @@
 import math
+import os.path
 import threading
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from raml.errors import DataError, ModelError
 from raml.scoring import Job, answer_nll_by_definition, answer_nll_in_one_pass, engine, score_in_one_pass
 from raml.scoring.attention import NAME, sharing_prefix
+from raml.scoring.engine import find_shared_beginnings
 from tests.scoring.conftest import WINDOW, build_model, draw_ids
 
 SERVED = [
@@ -286,3 +288,31 @@ def test_passes_in_two_threads_do_not_meet(models, names):
     for i in range(2):
         torch.testing.assert_close(scored[i], expected[i], rtol=0, atol=2e-5)
     assert pair[0].config._attn_implementation == before
+
+
+def test_shared_beginnings_are_those_of_the_first_text_that_has_them():
+    texts = [(1, 2, 3, 4), (1, 2, 5), (1, 2, 3, 6), (1, 2, 5, 7, 8), (9,), (1, 2, 3, 4), ()]
+    assert find_shared_beginnings(texts) == [(None, 0), (0, 2), (0, 3), (1, 3), (None, 0), (0, 4), (None, 0)]
+
+
+@given(st.lists(st.lists(st.integers(0, 2), max_size=6), max_size=8))
+def test_shared_beginnings_are_as_long_as_can_be(texts):
+    for i, (earlier, n_shared) in enumerate(find_shared_beginnings(texts)):
+        best = max((len(os.path.commonprefix([texts[i], other])) for other in texts[:i]), default=0)
+        assert n_shared == best
+        assert earlier is None if best == 0 else texts[earlier][:best] == texts[i][:best]
+
+
+@pytest.mark.parametrize("name", ["llama", "mistral-sliding", "gemma3"])
+def test_a_trajectory_with_parts_left_out_is_read_from_where_it_differs(models, name, monkeypatch):
+    rows = []
+    run = engine.run_chunk
+    monkeypatch.setattr(engine, "run_chunk", lambda *args: (rows.append(len(args[3])), run(*args))[1])
+    prompt, whole, bridge, answer = draw_ids(9), draw_ids(40), draw_ids(2), draw_ids(3)
+    cuts = [(0, 0), (30, 35), (10, 20), (0, 5)]
+    kept = [torch.cat([whole[:start], whole[stop:]]) for start, stop in cuts]
+    jobs = [make_job((prompt, part, bridge, answer, torch.tensor([len(part)]))) for part in kept]
+    for part, scores in zip(kept, score_in_one_pass(models(name), jobs), strict=True):
+        expected = answer_nll_by_definition(models(name), prompt, part, bridge, answer, torch.tensor([len(part)]))
+        torch.testing.assert_close(scores.nll[0], expected, rtol=0, atol=2e-5)
+    assert sum(rows) == (9 + 40) + 5 + 20 + 35 + 4 * (2 + 2)

@@ -151,12 +151,13 @@ def measure_contributions(
     variants = []
     for context, spans in contexts:
         ids = context.token_ids
-        variants += [context, *(replace(context, token_ids=ids[:start] + ids[stop:]) for start, stop in spans)]
+        # The last first: each then begins as the one before it did, as far as it can, and the engine reads the rest.
+        variants += [context, *(replace(context, token_ids=ids[:start] + ids[stop:]) for start, stop in spans[::-1])]
     losses = iter(score_contexts(loaded, variants, settings, memory=memory))
     contributions = []
     for _, spans in contexts:
         whole = next(losses)
-        contributions.append([next(losses) - whole for _ in spans])
+        contributions.append([next(losses) - whole for _ in spans][::-1])
     return contributions
 
 

@@ -79,21 +79,42 @@ class Cluster:
 
 
 def prefill(model: PreTrainedModel, state: Pass, jobs: Sequence[Job], n_rows: int) -> list[int]:
-    """Store keys and values of all prompts and trajectories, each prompt once; returns where each job's begin."""
+    """Store keys and values of all prompts and trajectories; returns where each job's begin.
+
+    What a job begins alike with an earlier one is read once and copied: the prompt of a question's trajectories, or
+    most of a trajectory that comes again with something left out.
+    """
     places = [0, *itertools.accumulate(job.n_stored for job in jobs)][:-1]
-    first: dict[tuple[int, ...], int] = {}
-    for job, place in zip(jobs, places, strict=True):
-        first.setdefault(job.prompt_ids, place)
-    trajectories = [(job.stem_ids, place, len(job.prompt_ids)) for job, place in zip(jobs, places, strict=True)]
-    if len(jobs) == len(first) == 1:
-        _run_stretches(model, state, [(jobs[0].prompt_ids + jobs[0].stem_ids, 0, 0)], n_rows)
-        return places
-    _run_stretches(model, state, [(ids, place, 0) for ids, place in first.items()], n_rows)
-    for job, place in zip(jobs, places, strict=True):
-        if place != first[job.prompt_ids]:
-            state.copy(first[job.prompt_ids], place, len(job.prompt_ids))
-    _run_stretches(model, state, trajectories, n_rows)
+    texts = [job.prompt_ids + job.stem_ids for job in jobs]
+    shared = find_shared_beginnings(texts)
+    rounds: list[int] = []
+    for earlier, _ in shared:
+        rounds.append(0 if earlier is None else rounds[earlier] + 1)
+    for now in range(max(rounds, default=-1) + 1):
+        stretches = []
+        for i, (earlier, n_shared) in enumerate(shared):
+            if rounds[i] == now:
+                if earlier is not None:
+                    state.copy(places[earlier], places[i], n_shared)
+                stretches.append((texts[i][n_shared:], places[i], n_shared))
+        _run_stretches(model, state, stretches, n_rows)
     return places
+
+
+def find_shared_beginnings(texts: Sequence[Sequence[int]]) -> list[tuple[int | None, int]]:
+    """Find for each text an earlier one that it begins alike with the longest, and for how many tokens; None and 0."""
+    root: dict[int, tuple[int, dict]] = {}
+    found: list[tuple[int | None, int]] = []
+    for i, text in enumerate(texts):
+        node, earlier, n_shared = root, None, 0
+        while n_shared < len(text) and text[n_shared] in node:
+            earlier, node = node[text[n_shared]]
+            n_shared += 1
+        found.append((earlier, n_shared))
+        for token in text[n_shared:]:
+            node[token] = (i, {})
+            node = node[token][1]
+    return found
 
 
 def _run_stretches(
