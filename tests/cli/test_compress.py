@@ -278,6 +278,8 @@ def test_exits_are_verified_by_decoding_again(compressed, copy_of, capsys):
     (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Verified")]
     assert "of 2 trajectories decoded again and really stopped, 2 end at the place" in line
     assert "2 of 2 draw the recorded tokens" in line
+    told = json.loads((run / "compress-verified.json").read_text())
+    assert [one["simulated"] == one["real"] for one in told["trajectories"]] == [True, True]
 
 
 def test_readouts_that_are_too_coarse_say_what_to_do(read_out, copy_of):

@@ -95,7 +95,11 @@ def compress(
         _work(task, engine or EngineOptions())
         frontiers, files = _write(folder, questions, trajectories, estimation)
         rules = [choice.rule for frontier in frontiers for choice in frontier.choices if choice.rule is not None]
-        verified = verify_exits(task, rules) if settings.verify else []
+        verified: list[str] = []
+        if settings.verify:
+            verified, content = verify_exits(task, rules)
+            files.append(folder.path / f"{NAME}-verified.json")
+            write_atomically(files[-1], content)
         rows = {folder.attempts_path: len(folder.read_attempts()), folder.summaries_path: len(folder.read_summaries())}
         clock.finish(
             inputs=(folder.questions_path, folder.trajectories_path),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from raml.cli.compress_options import CompressOptions, Every
 from raml.cli.compress_task import Task
 from raml.cli.stage import show_progress
@@ -38,10 +40,11 @@ def simulate_exits(task: Task) -> list[Attempt]:
     return attempts
 
 
-def verify_exits(task: Task, chosen: Sequence[tuple[str, str, float]]) -> list[str]:
+def verify_exits(task: Task, chosen: Sequence[tuple[str, str, float]]) -> tuple[list[str], bytes]:
     """Decode some trajectories again, stop them for real, and say how that agrees with what was computed.
 
-    The rule is the one that was chosen or, where none was, the first that was asked for.
+    The rule is the one that was chosen or, where none was, the first that was asked for. Also returns what came of each
+    trajectory, as JSON.
     """
     from raml.efficiency import exit_check
     from raml.efficiency.early_exit import write_variant
@@ -53,7 +56,7 @@ def verify_exits(task: Task, chosen: Sequence[tuple[str, str, float]]) -> list[s
     rule, every = rules[next((i for i, key in enumerate(keys) if key in chosen), 0)]
     found = {trajectory.id: (trajectory, question, readout) for trajectory, question, readout in _find_readouts(task)}
     trajectories = [trajectory for trajectory, _, _ in found.values()][: task.options.verify]
-    lines = []
+    lines, told = [], []
     for loaded, own in load_scorers(task.model, trajectories, task.load, task.work.errors):
         with show_progress("verifying", len(own)) as bar:
             agreements, n_failed = [], 0
@@ -64,7 +67,9 @@ def verify_exits(task: Task, chosen: Sequence[tuple[str, str, float]]) -> list[s
                 task.work.errors += failures
                 bar.advance()
         lines.append(_describe(write_variant(rule, every), rule.confidence, agreements))
-    return lines
+        told += [msgspec.to_builtins(agreement) | {"model": loaded.identity.name} for agreement in agreements]
+    content = {"rule": write_variant(rule, every), "confidence": rule.confidence, "trajectories": told}
+    return lines, msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n"
 
 
 def _describe(variant: str, confidence: float, agreements: Sequence[Agreement]) -> str:
