@@ -1,3 +1,4 @@
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -167,6 +168,22 @@ def split(text, make_trajectory, **changes):
 def test_sentences_and_lines_tile_the_reasoning_without_its_opening_tag(make_trajectory):
     assert split("<think>\nTwo. Three\nFour", make_trajectory) == ["\nTwo.", " Three\n", "Four"]
     assert split("One. Two</think>3. 4.", make_trajectory, reasoning_len=8) == ["One.", " Two"]
+
+
+@pytest.mark.parametrize(
+    ("pieces", "sentences"),
+    [
+        (("<th", "ink", ">\n", "One.", " Two"), ["One.", " Two"]),  # as a tokenizer without that mark writes it
+        (("<think>", "", "é", " is. ", "Two"), ["é is. ", "Two"]),  # the first byte of é is no part of the mark
+        (("<think", ">Hm. ", "So."), ["So."]),
+    ],
+)
+def test_the_token_in_which_the_opening_tag_ends_is_left_out_and_no_other(pieces, sentences, make_trajectory):
+    ends = tuple(itertools.accumulate(map(len, pieces)))
+    n = len(pieces)
+    made = make_trajectory(text="")
+    made = replace(made, text="".join(pieces), token_ids=tuple(range(n)), token_ends=ends, reasoning_len=n)
+    assert ["".join(pieces[start:stop]) for start, stop in split_sentences(made)] == sentences
 
 
 @pytest.mark.parametrize(

@@ -172,13 +172,14 @@ def find_sentence_ends(text: str, token_ends: Sequence[int]) -> list[int]:
 def split_sentences(trajectory: Trajectory) -> list[tuple[int, int]]:
     """Cut a trajectory's reasoning into stretches of tokens (start, stop), a sentence or line each, without gaps.
 
-    An opening `<think>` is left out, since no reasoning can do without it. What says nothing by itself, such as the
-    number of a list's item, belongs to the sentence that follows, or at the end to the one before.
+    An opening `<think>` is left out, with all of the token in which it ends, since no reasoning can do without it. What
+    says nothing by itself, such as the number of a list's item, belongs to the sentence that follows, or at the end to
+    the one before.
     """
     text, ends = trajectory.text, trajectory.token_ends
     blank = len(text) - len(text.lstrip())
     opening = blank + len(THINK_OPEN) if text.startswith(THINK_OPEN, blank) else 0
-    first = sum(end <= opening for end in ends) if opening else 0
+    first = bisect.bisect_left(ends, opening) + 1 if opening else 0
     stop = trajectory.reasoning_len
     borders = [end for end in find_sentence_ends(text, ends) if first < end < stop]
     spans: list[tuple[int, int]] = []

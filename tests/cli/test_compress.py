@@ -276,7 +276,8 @@ def test_exits_are_verified_by_decoding_again(compressed, copy_of, capsys):
     run = copy_of(compressed)
     call(run, "early-exit", "--verify", 2, *SMALL)
     (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Verified")]
-    assert "of 2 trajectories decoded again and really stopped, 2 end at the place" in line
+    assert "of 2 trajectories decoded again, " in line
+    assert "and 2 end at the place and with the answer that were computed" in line
     assert "2 of 2 draw the recorded tokens" in line
     told = json.loads((run / "compress-verified.json").read_text())
     assert [one["simulated"] == one["real"] for one in told["trajectories"]] == [True, True]
@@ -369,3 +370,17 @@ def test_the_command_is_imported_without_torch():
 
 def test_attempts_survive_writing_and_reading(compressed):
     assert all(isinstance(attempt, Attempt) and attempt.model.name == "tiny" for attempt in list_attempts(compressed))
+
+
+def test_what_could_not_be_checked_is_made_again_once_it_may_run(read_out, copy_of):
+    run = copy_of(read_out)
+    folder = Run(run)
+    entry = {"reasoning_gym": {"dataset": "chain_sum", "entry": {"answer": "1", "metadata": {}}}}
+    folder.write_questions([replace(q, kind="reasoning-gym", meta=entry) for q in folder.read_questions()])
+    call(run, "cut", "--budget", 5, *SMALL)
+    before = list_attempts(run, "cut")
+    assert {a.correct for a in before if a.answer is not None} == {None}
+    call(run, "cut", "--budget", 5, "--allow-code-execution", *SMALL)
+    after = list_attempts(run, "cut")
+    assert len(after) == len(before)
+    assert None not in {a.correct for a in after if a.verdict != "no answer"}

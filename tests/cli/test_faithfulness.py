@@ -144,6 +144,22 @@ def test_a_question_that_asks_for_a_program_is_left_out_and_the_others_go_on(cop
     assert folder.read_manifest().find_last("faithfulness").n_errors == 3 - len(made)
 
 
+def test_continuations_that_nobody_may_check_are_announced_and_checked_once_that_is_allowed(copy_of, sampled, capsys):
+    run = copy_of(sampled)
+    folder = Run(run)
+    first, *others = folder.read_questions()
+    folder.write_questions([Question(first.id, first.prompt, first.answer, kind="reasoning-gym"), *others])
+    call(run, *SMALL)
+    assert "Continuations of 1 stay undecided" in capsys.readouterr().out
+    own = {t.id for t in folder.read_trajectories() if t.question_id == first.id}
+    (record,) = [r for r in folder.read_resamplings() if r.trajectory_id in own]
+    assert {right for row in record.correct for right in row} == {None}
+    call(run, *SMALL, "--allow-code-execution")
+    out = capsys.readouterr().out
+    assert "Continuations of" not in out
+    assert "Wrote 1 resamplings (2 were there)" in out
+
+
 def test_no_trajectory_to_write_again_is_said_with_the_reasons(copy_of, sampled):
     run = copy_of(sampled)
     path = run / "trajectories.jsonl"
@@ -165,6 +181,7 @@ def test_the_command_is_imported_without_torch():
         ("--n", 1),
         ("--max-borders", 3),
         ("--batch-size", 0),
+        ("--seed", -1),
         ("--temperature", -1.0),
         ("--epsilon", 0.0),
     ],

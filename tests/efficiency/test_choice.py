@@ -124,6 +124,15 @@ def test_a_rule_without_attempts_on_the_other_half_is_no_candidate():
     assert choice.rule == ("cut", "", 80.0)
 
 
+def test_a_rule_that_was_tried_on_few_questions_is_no_candidate():
+    """Cutting at 10 tokens was tried on 2 questions of each half, cutting at 80 on all 4."""
+    few = {*CHOSEN_ON[:2], *REPORTED_ON[:2]}
+    (choice,) = choose([a for a in make_line([], saved=0.9) if a.question_id in few] + make_line([], saved=0.2))
+    assert (choice.rule, choice.n_rules, choice.n_chosen_on) == (("cut", "", 80.0), 1, 4)
+    (alone,) = choose([a for a in make_line([], saved=0.9) if a.question_id in few])
+    assert (alone.rule, alone.n_rules, alone.n_chosen_on) == (("cut", "", 10.0), 1, 2)
+
+
 def test_of_rules_that_save_as_much_the_better_one_is_chosen():
     attempts = make_line(CHOSEN_ON[:1], "early-exit", 0.5, variant="2 probes", level=0.9)
     attempts += make_line([], "early-exit", 0.5, variant="3 probes", level=0.5)

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -7,6 +8,8 @@ from hypothesis import strategies as st
 
 from raml.efficiency.early_exit import (
     ExitRule,
+    _list_due,
+    count_ahead,
     find_exit,
     find_probe_ends,
     key_exits,
@@ -14,10 +17,10 @@ from raml.efficiency.early_exit import (
     thin_readout,
     write_variant,
 )
-from raml.efficiency.exit_check import verify_exits
+from raml.efficiency.exit_check import _Probes, verify_exits
 from raml.errors import DataError, ModelError
 from raml.probes import read_out_trajectory
-from raml.records import Question
+from raml.records import Question, ReadoutSettings
 
 EVERYTHING = ExitRule(1, 0.0)
 
@@ -112,16 +115,26 @@ class TestSimulation:
 
     def test_an_undecided_answer_stays_undecided_and_says_why(self, item):
         trajectory, question, readout = item
-        unknown = replace(readout, correct=(None,) * 6)
-        [attempt] = simulate_exits([(trajectory, question, unknown)], [EVERYTHING], every=1)
+        task = replace(question, kind="reasoning-gym")
+        [attempt] = simulate_exits([(trajectory, task, readout)], [EVERYTHING], every=1)
         assert (attempt.correct, attempt.verdict) == (None, "undecided")
-        assert "could not be decided" in attempt.error
+        assert "--allow-code-execution" in attempt.error
+
+    def test_answers_are_checked_against_the_question_as_it_is_now(self, item):
+        """The readout holds "2" for right; since then the gold answer was corrected to 5."""
+        trajectory, question, readout = item
+        corrected = replace(question, answer="5")
+        [attempt] = simulate_exits([(trajectory, corrected, readout)], [EVERYTHING], every=1)
+        assert (attempt.answer, attempt.correct, attempt.verdict, attempt.gold) == ("5", True, "right", "5")
+        [before] = simulate_exits([item], [EVERYTHING], every=1)
+        assert (before.correct, before.gold) == (False, "2")
+        assert before.id != attempt.id
 
     def test_each_rule_has_an_attempt_with_the_planned_id(self, item):
         rules = [ExitRule(1, 0.9), ExitRule(2, 0.9), ExitRule(2, 0.5)]
         made = simulate_exits([item], rules, every=1)
-        assert [a.id for a in made] == key_exits(item[2], rules, 1)
-        assert len({*key_exits(item[2], rules, 1), *key_exits(item[2], rules, 2)}) == 6
+        assert [a.id for a in made] == key_exits(item[2], item[1], rules, 1)
+        assert len({*key_exits(item[2], item[1], rules, 1), *key_exits(item[2], item[1], rules, 2)}) == 6
         assert [a.level for a in made] == [0.9, 0.9, 0.5]
 
 
@@ -132,11 +145,85 @@ def test_lines_are_named_by_probes_and_their_spacing():
 
 def test_a_sentence_end_costs_the_token_that_shows_it(make_trajectory, make_readout):
     """Sentences end at prefixes 2 and 3. The second exit costs 3 tokens, the one after them, and 3 answers of 2."""
-    trajectory = make_trajectory("one two. three. four", reasoning_len=4)
+    trajectory = make_trajectory("one two. three. four", reasoning_len=4, token_ends=(3, 8, 15, 20))
     readout = make_readout(["1", "5", "2", "2", "9"], n_tokens=[2] * 5)
     assert thin_readout(readout, trajectory, "sentence").prefix_lens.tolist() == [0, 2, 3]
     [attempt] = simulate_exits([(trajectory, Question("q", "", "2"), readout)], [ExitRule(2, 0.5)], every="sentence")
     assert (attempt.n_thinking, attempt.n_generated) == (3, 3 + 1 + 6)
+    blanks_behind = replace(trajectory, token_ends=(4, 9, 16, 20))
+    [attempt] = simulate_exits([(blanks_behind, Question("q", "", "2"), readout)], [ExitRule(2, 0.5)])
+    assert attempt.n_generated == 3 + 6, "the token itself shows the blank after its full stop"
+
+
+class Pieces:
+    """A tokenizer whose ids are places in a list of texts."""
+
+    def __init__(self, pieces):
+        self.pieces = pieces
+
+    def decode(self, ids, **options):
+        return "".join(self.pieces[i] for i in ids)
+
+
+def watch(pieces, finish):
+    """Due prefixes of a text and the tokens beyond each: found while it is written, and computed from all of it."""
+    ends = tuple(np.cumsum([len(piece) for piece in pieces], dtype=int).tolist())
+    n = len(pieces)
+    trajectory = SimpleNamespace(
+        prompt_ids=(), token_ids=(*range(n),), token_ends=ends, text="".join(pieces), reasoning_len=n, finish=finish
+    )
+    loaded = SimpleNamespace(tokenizer=Pieces([*pieces, "<end>"]))
+    found = []
+
+    class Watching(_Probes):
+        def _probe(self, token_ids, length):
+            found.append((length, len(token_ids) - length))
+            self.last_len = length
+
+    probes = Watching(loaded, (trajectory, None), ReadoutSettings(), EVERYTHING, "sentence")
+    for n_seen in range(n + 1 + (finish != "length")):
+        probes.look(range(n_seen))
+    return found, [(due, count_ahead(trajectory, due, "sentence")) for due in _list_due(trajectory, "sentence")]
+
+
+@pytest.mark.parametrize(
+    ("pieces", "finish", "expected"),
+    [
+        (["So", ".", '"', ")", " Then", " more"], "stop", [(0, 0), (4, 1)]),
+        (["So", ".", " Then", "\n"], "stop", [(0, 0), (2, 1), (4, 1)]),  # the end mark shows the line's end
+        (["So", ".", " Then", "\n"], "length", [(0, 0), (2, 1)]),  # nothing follows that could
+        (["So", ". ", "Then"], "length", [(0, 0), (2, 0)]),
+        (["So", "\n  ", "then"], "length", [(0, 0), (2, 0)]),
+        (["So", ".\n", "\n", "Then"], "stop", [(0, 0), (2, 1)]),
+    ],
+)
+def test_a_sentence_end_is_probed_when_it_shows(pieces, finish, expected):
+    assert watch(pieces, finish) == (expected, expected)
+
+
+@given(
+    st.lists(st.sampled_from(["\n", "a", " b", ".", "! ", " ", "1", ".\n", '"', ")", "\n  "]), max_size=12),
+    st.sampled_from(["stop", "length"]),
+)
+def test_probes_while_writing_are_those_computed_afterwards(pieces, finish):
+    found, computed = watch(pieces, finish)
+    assert found == computed
+
+
+def test_many_probes_take_no_more_time_than_their_number_asks_for(make_readout):
+    """Two answers are looked at for each of 1,000 probes; with all before them it would be half a million."""
+
+    class Counted(tuple):
+        n_taken = 0
+
+        def __getitem__(self, place):
+            taken = tuple.__getitem__(self, place)
+            Counted.n_taken += len(taken)
+            return taken
+
+    readout = replace(make_readout(["1", "2"] * 500), answers=Counted(["1", "2"] * 500))
+    assert find_exit(readout, ExitRule(2, 0.5)) is None
+    assert Counted.n_taken <= 2 * 1000
 
 
 def test_a_thinned_readout_is_a_coarser_one_without_the_end_that_nobody_knew(tiny, readouts):

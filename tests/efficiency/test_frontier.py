@@ -206,6 +206,20 @@ def test_several_models_are_refused_and_taken_apart():
     assert {(f.n_elsewhere, f.without) for f in made} == {(1, ("third",))}
 
 
+def test_attempts_that_were_checked_against_another_answer_are_left_out_and_counted():
+    """The question's gold answer is 2 now and was 7; what older files say nothing about counts."""
+    trajectories = make_run()
+    new, old, unknown = (
+        make_attempt(trajectories[0], right, id=str(gold), gold=gold)
+        for right, gold in ((True, "2"), (False, "7"), (True, None))
+    )
+    frontier = build(trajectories, [new, old, unknown])
+    assert frontier.n_outdated == 1
+    assert frontier.find_point(CUT).n_attempts == 2
+    assert frontier.find_point(CUT).accuracy.value == 1
+    assert build(trajectories, [old]).find_point(CUT) is None
+
+
 def test_models_behind_a_server_are_told_apart_by_name():
     served = [replace(MODEL, name=name, weights_sha256=None) for name in ("small", "large")]
     trajectories = [replace(make_full("a"), id=model.name, model=model) for model in served]

@@ -34,6 +34,16 @@ from raml.efficiency.leaks import cut_leaks, gives_away, strip_latex
         ("It must be paris", r"\text{Paris}"),
         ("we get x + 1 here", "x+1"),
         (r"an angle of \frac{\pi}{2}", r"\dfrac{\pi}{2}"),
+        ("the pair is (3,4) here", "(3, 4)"),
+        ("on the interval [0, 1) it is", r"\left[0,1\right)"),
+        ("so -x is left", "-x"),
+        (r"we get 2 \sqrt 3 there", r"2\sqrt{3}"),
+        ("a side of 2\N{SQUARE ROOT}3", r"2\sqrt{3}"),
+        ("an area of 6\N{GREEK SMALL LETTER PI}r", r"6 \pi r"),
+        ("that is 2\N{MULTIPLICATION SIGN}3^5", r"2 \times 3^5"),
+        ("it falls to \N{EN DASH}5", "-5"),
+        ("it must be Paris", "Paris."),
+        ("so 25 in all", r"25 \text{ cm}^2"),
     ],
 )
 def test_an_answer_is_found_in_whatever_way_it_is_written(text, answer):
@@ -50,6 +60,8 @@ def test_an_answer_is_found_in_whatever_way_it_is_written(text, answer):
         ("a slope of 2", "2x"),
         ("the Parisian way", "Paris"),
         ("we get x + 10 here", "x+1"),
+        ("the pair is (3, 45)", "(3, 4)"),
+        (r"a side of 12\sqrt{3}", r"2\sqrt{3}"),
         ("nothing", ""),
         ("", "12"),
     ],
@@ -69,6 +81,16 @@ def test_what_only_looks_like_the_answer_is_not_taken_for_it(text, answer):
         r"\boxed{B}",
         r"\boxed{\text{B}} so we are done",
         "The answer is A at first, later the answer is B.",
+        "We choose (B).",
+        "Hence (b) fits",
+        "I pick B.",
+        "B is correct.",
+        "The correct one is B.",
+        "Correct: B",
+        "It must be B.",
+        "Therefore, B.",
+        "So **B** it is.",
+        "the letter B",
     ],
 )
 def test_an_options_letter_is_found_where_it_is_named_as_the_answer(text):
@@ -77,7 +99,7 @@ def test_an_options_letter_is_found_where_it_is_named_as_the_answer(text):
 
 
 @pytest.mark.parametrize(
-    "text", ["B follows from A.", "Let B be a set.", r"the answer is \boxed{C}", "Vitamin B helps."]
+    "text", ["B follows from A.", "Let B be a set.", r"the answer is \boxed{C}", "Vitamin B helps.", "f(B) is right"]
 )
 def test_an_options_letter_elsewhere_is_no_answer(text):
     assert not gives_away(text, "B", "choice")

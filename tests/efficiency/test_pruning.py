@@ -175,6 +175,14 @@ def test_an_id_changes_with_what_came_before_it_and_with_nothing_after(tiny, cho
     assert set(keys(0.75, 0.5, n_draws=1, target="gold")).isdisjoint(usual)
 
 
+@pytest.mark.parametrize(("target", "changes"), [("own", True), ("gold", False)])
+def test_an_id_changes_with_the_own_answer_where_that_decides(tiny, chosen, target, changes):
+    trajectory, question = chosen[0]
+    settings = PruneSettings(target=target)
+    other = key_prune(tiny, replace(trajectory, answer="-3"), question, settings)
+    assert set(other).isdisjoint(key_prune(tiny, trajectory, question, settings)) == changes
+
+
 def test_what_cannot_be_pruned_is_named_and_the_others_go_on(tiny, chosen, import_text):
     trajectory, question = chosen[0]
     pairs = [

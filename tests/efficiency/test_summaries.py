@@ -151,6 +151,19 @@ def test_what_leaves_nothing_to_read_has_an_error_and_no_answer(tiny, pairs, sum
     assert attempts[3].answer is not None
 
 
+def test_thinking_that_the_prompt_opened_and_nobody_closed_is_no_summary(tiny, pairs, summarize):
+    trajectory, question = pairs[0]
+    opened = encode_text(tiny.tokenizer, "12+7\n<think>\n")
+    made = [
+        summarize(trajectory, "Let me see", prompt_ids=opened, model=tiny.identity, finish="length"),
+        summarize(trajectory, "I see\n</think>\nNow add.", 1, prompt_ids=opened, model=tiny.identity),
+        summarize(trajectory, "Now add.", 2, prompt_ids=opened[:-2], model=tiny.identity),
+    ]
+    attempts, _ = answer_from_summaries(tiny, [(trajectory, question)], {trajectory.id: made})
+    assert [attempt.error for attempt in attempts] == [summaries.STILL_THINKING, None, None]
+    assert [attempt.text for attempt in attempts] == [None, "Now add.", "Now add."]
+
+
 def test_a_trajectory_without_a_summary_is_left_out_and_the_others_go_on(tiny, pairs, summarize):
     first, second = pairs[0], pairs[1]
     made = {second[0].id: [summarize(second[0], "Now add.")]}

@@ -105,6 +105,10 @@ def test_json_holds_everything_with_null_for_ends_that_are_not_known():
             "1 attempts were made again with other settings",
         ),
         ({"attempts": [*make_attempts(), make_attempt(TRAJECTORIES[0], None, draw=7)]}, "1 attempts, undecided or"),
+        (
+            {"attempts": [*make_attempts(), make_attempt(TRAJECTORIES[0], gold="7")]},
+            "1 attempts were checked against an answer that has been corrected since",
+        ),
         ({"attempts": [make_attempt(TRAJECTORIES[0], None)]}, "cut at 50 tokens: none of 1 attempts counts"),
     ],
 )

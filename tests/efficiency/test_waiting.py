@@ -105,6 +105,19 @@ def test_the_longer_reasoning_and_its_answer_are_those_of_the_slow_definition(ti
             assert attempt.correct == (attempt.answer == question.answer)
 
 
+def test_another_word_or_number_of_waits_is_a_line_of_its_own(tiny, two):
+    settings = [WaitSettings((20,)), WaitSettings((20,), "Hmm"), WaitSettings((20,), max_waits=1)]
+    variants = [wait(tiny, two[:1], each)[0][0].variant for each in settings]
+    assert variants == ["", "'Hmm' at most 2 times", "'Wait' at most 1 time"]
+
+
+def test_of_no_reasoning_nothing_is_kept(tiny, two):
+    trajectory, question = two[0]
+    [attempt], _ = wait(tiny, [(replace(trajectory, reasoning_len=0), question)], WaitSettings((1,)))
+    assert attempt.kept == ()
+    assert attempt.text
+
+
 def test_reasoning_longer_than_the_budget_is_cut_as_cutting_does(tiny, two):
     budget = min(trajectory.reasoning_len for trajectory, _ in two) - 3
     waited, _ = wait(tiny, two, WaitSettings((budget,)))

@@ -17,7 +17,18 @@ from raml.influence.faithfulness_table import (
     write_json,
     write_markdown,
 )
-from raml.influence.sentences import DISTANCE, DIVERGENCE, FALL, GOLD, LENGTH, OWN, PLACE, SHARE, SentenceImportance
+from raml.influence.sentences import (
+    CONTRAST,
+    DISTANCE,
+    DIVERGENCE,
+    FALL,
+    GOLD,
+    LENGTH,
+    OWN,
+    PLACE,
+    SHARE,
+    SentenceImportance,
+)
 from raml.influence.subsample import choose_trajectories
 from tests.influence.resamplings import make_resampling
 
@@ -26,7 +37,8 @@ def make_sentences(question, resampled, probe, *, repeat=0, length=None, correct
     """A trajectory whose sentences resampling and probe, in all their measures, call so important."""
     a, b = np.array(resampled, float), np.array(probe, float)
     lens = np.ones(len(a)) if length is None else np.array(length, float)
-    values = {SHARE: a, DISTANCE: a, DIVERGENCE: a, FALL: b, OWN: b, GOLD: b, PLACE: np.arange(len(a)), LENGTH: lens}
+    resampled = dict.fromkeys((SHARE, CONTRAST, DISTANCE, DIVERGENCE), a)
+    values = resampled | {FALL: b, OWN: b, GOLD: b, PLACE: np.arange(len(a)), LENGTH: lens}
     return SentenceImportance(f"{question}-{repeat}", question, correct, values)
 
 
@@ -65,11 +77,13 @@ def test_means_are_over_questions_and_what_has_no_order_is_counted():
         make_sentences("c", [0, 0, 0], [1, 2, 3]),
         make_sentences("d", [1, 2, 3], [math.nan] * 3),
         make_sentences("e", [1, 2, 3], [5, 5, 5]),
+        make_sentences("f", [math.nan] * 3, [1, 2, 3]),
+        make_sentences("g", [1, math.nan, math.nan], [1, 2, 3]),
     ]
     row = find(list_agreements(sentences, 0), OWN)
     assert row.spearman.value == pytest.approx(0.5)
     assert row.kendall.value == pytest.approx(0.5)
-    assert (row.n_trajectories, row.spearman.n_questions, row.n_constant, row.n_unranked) == (3, 2, 1, 2)
+    assert (row.n_trajectories, row.spearman.n_questions, row.n_constant, row.n_unranked) == (3, 2, 1, 4)
 
 
 def test_right_and_wrong_trajectories_have_rows_of_their_own_where_there_are_both(fewer):
@@ -174,8 +188,8 @@ def summarize(make_trajectory, fewer):
 def test_where_all_continuations_agree_resampling_is_perfectly_reliable(summarize):
     """All wrong, all right, all right, all wrong: any half says the same as any other."""
     summary = summarize(([0, 4, 4, 0], [1, 2, 3, 4]), ([0, 0, 4, 4], [1, 2, 3, 5]))
-    assert [row.value for row in summary.reliabilities] == pytest.approx([1, 1, 1])
-    assert [row.ceiling for row in summary.reliabilities] == pytest.approx([1, 1, 1])
+    assert [row.value for row in summary.reliabilities] == pytest.approx([1] * 4)
+    assert [row.ceiling for row in summary.reliabilities] == pytest.approx([1] * 4)
     assert summary.chance.value < summary.distance.value
 
 
@@ -183,6 +197,12 @@ def test_one_odd_continuation_is_never_in_both_halves_so_they_agree_by_nothing(s
     summary = summarize(([4, 4, 3, 4], [1, 2, 3, 4]), ([4, 3, 4, 4], [1, 2, 3, 5]))
     assert [row.value for row in summary.reliabilities] == [0, 0, 0]
     assert list_reliabilities(summary)[1][0][-1] == "0.00"
+
+
+def test_halves_of_one_continuation_say_nothing_of_the_contrast(make_trajectory, fewer):
+    made = [make_pair(make_trajectory, q, [0, 2, 1, 2], [1, 2, 3, 4], n=2) for q in "ab"]
+    summary = summarize_faithfulness([t for t, _ in made], [r for _, r in made])
+    assert [row.resampled for row in summary.reliabilities] == [SHARE, DISTANCE, DIVERGENCE]
 
 
 def test_counts_say_what_was_compared_and_what_not(summarize):
@@ -231,6 +251,16 @@ def test_the_sentence_says_what_was_found(make_trajectory, sign, words):
     assert ("better guide" in first) is (sign == 1)
     if sign == 1:
         assert "It is a better guide than place and length" in first
+
+
+def test_what_is_not_shown_to_agree_is_never_called_a_better_guide(make_trajectory, monkeypatch):
+    """An interval above 0 does not suffice where the permutation test says otherwise."""
+    monkeypatch.setattr(agreement, "compute_permutation_p_value", lambda *_: 0.5)
+    made = [make_pair(make_trajectory, str(i), *pair, n=10) for i, pair in enumerate(plant(1))]
+    summary = summarize_faithfulness([t for t, _ in made], [r for _, r in made])
+    assert summary.find_agreement(SHARE, FALL).spearman.low > 0
+    assert "are not shown to agree" in judge_faithfulness(summary)
+    assert "guide" not in judge_faithfulness(summary)
 
 
 def test_what_can_t_be_compared_is_refused(make_trajectory):

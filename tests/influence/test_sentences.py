@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import numpy as np
@@ -6,7 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raml.errors import DataError
+from raml.influence.agreement import correlate_ranks
 from raml.influence.sentences import (
+    CONTRAST,
     DISTANCE,
     DIVERGENCE,
     FALL,
@@ -15,6 +18,7 @@ from raml.influence.sentences import (
     OWN,
     PLACE,
     SHARE,
+    Tally,
     measure_chance_distance,
     measure_resampled,
     measure_sentences,
@@ -43,6 +47,44 @@ def test_share_distance_and_divergence_by_hand():
     assert values[SHARE] == pytest.approx([0.25])
     assert values[DISTANCE] == pytest.approx([0.5])
     assert values[DIVERGENCE] == pytest.approx([(3 * math.log(3 / 4) + 3 * math.log(3) + math.log(1 / 2)) / 7])
+
+
+def test_contrast_by_hand():
+    """Continuations of even number: right twice, then once; those of odd number: right once, then never.
+
+    Both shares of right fall by 1/2, and those of "5" rise by it: 1/2 (1/4 + 1/4). A fifth on each side has no partner.
+    """
+    assert measure([["1", "1", "1", "5"], ["5", "5", "1", "5"]])[CONTRAST] == pytest.approx([1 / 4])
+    assert measure([["1", "1", "1", "5", "7"], ["5", "5", "1", "5", "8"]])[CONTRAST] == pytest.approx([1 / 4])
+    assert measure([["1", "1"], ["5", "5"], [None, None]])[CONTRAST].tolist() == [1, 1]
+    assert measure([["1", "5"], ["5", "1"]])[CONTRAST].tolist() == [-1]
+    assert measure([["1", "1", "1", "5"], ["1", "1", "1", "1"]])[CONTRAST].tolist() == [0]
+    assert np.isnan(measure([["1"], ["5"]])[CONTRAST]).all()
+
+
+@pytest.mark.parametrize("answers", [["1", "1", "1", "5"], ["1", "1", "5", "5"], ["1", "2", "3", "5"]])
+def test_without_effect_contrast_is_as_often_below_0_as_above_and_distance_never_is(answers):
+    """Every way to part four answers into two before and two after is then as likely as any other."""
+    found = [measure([list(order[:2]), list(order[2:])]) for order in itertools.permutations(answers)]
+    contrasts = np.sort([values[CONTRAST][0] for values in found])
+    np.testing.assert_allclose(contrasts, -contrasts[::-1])
+    assert np.mean([values[DISTANCE] for values in found]) > 0.3
+
+
+def test_where_answers_vary_less_and_less_chance_ranks_distances_but_not_contrasts():
+    """Sentences without effect, right answers more likely at each: later ones have smaller distances by noise alone."""
+    generator = np.random.default_rng(0)
+    found = {CONTRAST: [], DISTANCE: []}
+    for _ in range(1000):
+        values = {name: [] for name in found}
+        for right in np.linspace(0.5, 0.98, 6):
+            kinds = (generator.random((2, 10)) > right).astype(int)
+            for name, own in measure_resampled(Tally(kinds, np.ones((2, 10), bool))).items():
+                values.get(name, []).append(own[0])
+        for name, own in values.items():
+            found[name].append(correlate_ranks(np.array(own), np.arange(6.0)))
+    assert np.nanmean(found[DISTANCE]) < -0.3
+    assert np.nanmean(found[CONTRAST]) == pytest.approx(0, abs=0.05)
 
 
 def test_wrong_answers_move_the_distance_but_not_the_share():
@@ -82,7 +124,7 @@ def test_a_border_of_which_nothing_is_known_makes_nan_on_both_sides():
     rows = [["1", "1"], [None, None], ["1", "1"]]
     record = make_resampling("t", rows, correct=[[True, True], [None, None], [True, True]])
     values = measure_resampled(tally_answers(record))
-    for name in (SHARE, DISTANCE, DIVERGENCE):
+    for name in (SHARE, CONTRAST, DISTANCE, DIVERGENCE):
         assert np.isnan(values[name]).tolist() == [True, True]
 
 
@@ -93,6 +135,7 @@ def test_bounds_hold(rows):
     assert (np.abs(values[SHARE]) <= values[DISTANCE] + 1e-9).all()
     assert ((values[DISTANCE] >= 0) & (values[DISTANCE] <= 1)).all()
     assert (values[DIVERGENCE] >= -1e-9).all()
+    assert (np.abs(values[CONTRAST]) <= 1).all()
 
 
 @FEW
@@ -101,6 +144,7 @@ def test_going_backwards_turns_shares_and_leaves_distances(rows):
     forth, back = measure(rows), measure(rows[::-1])
     np.testing.assert_allclose(forth[SHARE], -back[SHARE][::-1])
     np.testing.assert_allclose(forth[DISTANCE], back[DISTANCE][::-1])
+    np.testing.assert_allclose(forth[CONTRAST], back[CONTRAST][::-1])
 
 
 @FEW
@@ -116,8 +160,9 @@ def test_names_of_wrong_answers_do_not_matter(rows, names):
 @given(ROWS, st.randoms(use_true_random=False))
 def test_the_order_of_continuations_does_not_matter(rows, random):
     mixed = [random.sample(row, len(row)) for row in rows]
-    for name, values in measure(rows).items():
-        np.testing.assert_allclose(values, measure(mixed)[name])
+    again = measure(mixed)
+    for name in (SHARE, DISTANCE, DIVERGENCE):  # a contrast is of two halves of them
+        np.testing.assert_allclose(measure(rows)[name], again[name])
 
 
 def test_the_probes_measures_by_hand(make_trajectory):

@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -156,6 +157,37 @@ def test_the_key_changes_with_settings_trajectory_and_gold_answer(tiny, written,
     assert len(others | {resampled.id}) == 6
 
 
+def test_the_key_says_whether_code_may_run_only_where_checking_needs_that(tiny, written):
+    """Else a run that left all undecided would be taken for one that has checked them."""
+
+    def keys(kind):
+        question = replace(QUESTION, kind=kind)
+        return {key_resampling(tiny, written, question, SETTINGS, allow_code=allow) for allow in (True, False)}
+
+    assert len(keys("reasoning-gym")) == 2
+    assert len(keys("math")) == 1
+
+
+def test_the_key_changes_with_the_answer_whose_loss_it_holds(tiny, written, resampled):
+    assert key_resampling(tiny, replace(written, answer="15"), QUESTION, SETTINGS) != resampled.id
+
+
+@pytest.mark.parametrize(("n_sound", "grade"), [(2, None), (3, True)])
+def test_numbers_that_break_down_after_a_continuations_end_leave_it_as_it_is(tiny, monkeypatch, n_sound, grade):
+    """A batch of several borders writes on until the first may end; the last one has three tokens of room here."""
+    early = make_imported(tiny, QUESTION, "So \\boxed{14} it is.\nOr is it.\nSo \\boxed{15}", 0)
+
+    def stream(loaded, units, *, settings, batch_size):
+        ids = early.token_ids[:1] * n_sound
+        yield [replace(early, id=unit.id, token_ids=ids, finish=None, error="broken") for unit in units]
+
+    monkeypatch.setattr("raml.probes.resampling.stream_trajectories", stream)
+    settings = replace(SETTINGS, sampling=replace(SAMPLING, max_new_tokens=early.reasoning_len + 3))
+    record = resample_trajectory(tiny, early, QUESTION, settings)
+    assert record.correct[-1] == (grade,) * 3
+    assert record.correct[0] == (None,) * 3
+
+
 def test_a_reasoning_that_fills_its_response_is_refused(tiny, written):
     settings = replace(SETTINGS, sampling=replace(SAMPLING, max_new_tokens=written.reasoning_len))
     with pytest.raises(DataError, match=f"{written.id} reasons for {written.reasoning_len} tokens"):
@@ -167,7 +199,27 @@ def test_an_empty_reasoning_has_no_sentence(tiny, written):
         resample_trajectory(tiny, replace(written, reasoning_len=0), QUESTION, SETTINGS)
 
 
-@pytest.mark.parametrize(("changes", "message"), [({"n": 0}, "n is 0"), ({"max_borders": 1}, "max_borders is 1")])
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"n": 0}, "n is 0"),
+        ({"max_borders": 1}, "max_borders is 1"),
+        *(
+            ({"sampling": replace(SAMPLING, **{name: value})}, f"{name} is {value}; it must be")
+            for name, value in [
+                ("temperature", -1.0),
+                ("temperature", math.nan),
+                ("temperature", math.inf),
+                ("top_p", 2.0),
+                ("top_k", -1),
+                ("min_p", -0.1),
+                ("max_new_tokens", 0),
+                ("max_new_tokens", -5),
+            ]
+        ),
+    ],
+    ids=str,
+)
 def test_settings_out_of_range_are_refused(tiny, written, changes, message):
     with pytest.raises(DataError, match=message):
         resample_trajectory(tiny, written, QUESTION, replace(SETTINGS, **changes))

@@ -36,6 +36,14 @@ def test_two_forms_of_the_right_answer_are_no_change_and_two_wrong_answers_are_o
     assert follow(["2", "3", "3"], gold="5").last_change == 1
 
 
+def test_two_forms_of_a_wrong_answer_are_no_change_and_have_one_number():
+    path = follow(["1,000", "1000", "1000.0", None, "2", "5"], gold="5")
+    assert path.kinds == (0, 0, 0, 1, 2, 3)
+    assert follow(["3", "1,000", "1000"], gold="5").last_change == 1
+    readout = replace(make_readout("sum-0", ["5", "5.0", "4"], "5"), correct=(True, True, False))
+    assert follow_answer(readout, 2).kinds == (0, 0, 1)
+
+
 def test_white_space_is_no_change_but_having_no_answer_is():
     assert follow(["1 / 2", "1  /\n2", " 1 / 2 "], gold="5").last_change == 0
     path = follow(["1", None, None, None], gold="5")

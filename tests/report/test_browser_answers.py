@@ -118,12 +118,14 @@ def test_the_strip_tells_outcomes_apart_by_colour_and_height(visit, read_run, th
 
 def test_a_changing_answer_is_cut_by_notches(visit):
     same, changing = ["4"] * 8, ["4", "6", "7", "8", "4", "6", "7", "8"]
+    written_otherwise = ["4", "4.0", "$4$", "4", "4.", "4", "4.0", "4"]
     run = make_run()
     counts = [
         colours_of_strip(visit(run.but(readouts=(make_readout("sum-0", answers, "5"),))).page)["wrong"]
-        for answers in (same, changing)
+        for answers in (same, changing, written_otherwise)
     ]
     assert counts[1] < counts[0]
+    assert counts[2] == counts[0]  # the diamond of the last change counts these as one answer, and so do the notches
 
 
 def test_a_run_without_readouts_looks_as_before_and_says_how_to_get_them(visit, run, read_run):

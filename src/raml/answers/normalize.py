@@ -6,7 +6,7 @@ import re
 from fractions import Fraction
 
 _NUMBER = re.compile(r"[-+]?\d{1,40}(\.\d{1,40})?(/0*[1-9]\d{0,40})?")
-_MARKS = re.compile(r"\s+|\$|\\[,;!: ]|\\left|\\right|(?<=\d),(?=\d{3}(?!\d))|\.$")
+_MARKS = re.compile(r"\s+|\\?\$|\\[,;!: ]|\\left|\\right|(?<=\d),(?=\d{3}(?!\d))|\.(?=[\s$]*$)")
 """What does not tell answers apart: blanks, dollar signs, TeX spacing, commas of thousands, a full stop at the end."""
 
 

@@ -30,7 +30,9 @@ def simulate_exits(task: Task) -> list[Attempt]:
             made = [
                 attempt
                 for every in task.options.every
-                for attempt in early_exit.simulate_exits([(trajectory, question, readout)], rules, every=every)
+                for attempt in early_exit.simulate_exits(
+                    [(trajectory, question, readout)], rules, every=every, allow_code=task.allow_code
+                )
             ]
         except RamlError as error:
             task.work.errors.append((trajectory.id, error))
@@ -76,10 +78,11 @@ def _describe(variant: str, confidence: float, agreements: Sequence[Agreement]) 
     n = len(agreements)
     n_drawn = sum(agreement.drawn for agreement in agreements)
     n_equal = sum(agreement.drawn and agreement.n_different == 0 for agreement in agreements)
-    n_exits = sum(agreement.same_exit and agreement.same_answer for agreement in agreements)
+    n_stopped = sum(agreement.real is not None for agreement in agreements)
+    n_same = sum(agreement.same_exit and agreement.same_answer for agreement in agreements)
     text = (
-        f"Verified with {variant}, at {confidence:g}: of {n} trajectories decoded again and really stopped, {n_exits} "
-        f"end at the place and with the answer that were computed; {n_equal} of {n_drawn} draw the recorded tokens."
+        f"Verified with {variant}, at {confidence:g}: of {n} trajectories decoded again, {n_stopped} stopped before "
+        f"their end, and {n_same} end at the place and with the answer that were computed; {n_equal} of {n_drawn} draw the recorded tokens."
     )
     if n > n_drawn:
         text += f" The tokens of {n - n_drawn} were replayed, as nobody here knows how they were drawn."

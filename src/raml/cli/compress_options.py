@@ -95,7 +95,7 @@ def check_options(options: CompressOptions, estimation: Estimation, limit: int |
     ]
     for flag, values, low, high in ranges:
         for value in values:
-            if not low <= value <= high:
+            if not (low <= value <= high and math.isfinite(value)):
                 limits = f"at least {low:g}" if high == math.inf else f"between {low:g} and {high:g}"
                 raise DataError(f"{flag} is {value}; it must be {limits}.")
     for share in options.share:

@@ -33,6 +33,8 @@ class _Step:
 
 def make_attempts(task: Task, summaries: Mapping[str, Sequence[Trajectory]]) -> None:
     """Make the attempts that are missing, each chunk in attempts.jsonl before the next begins."""
+    if task.allow_code:
+        _forget_unchecked(task)
     done = {attempt.id for attempt in task.folder.read_attempts()}
     with Journal(task.folder.attempts_path) as journal:
         if "early-exit" in task.methods:
@@ -46,6 +48,17 @@ def make_attempts(task: Task, summaries: Mapping[str, Sequence[Trajectory]]) -> 
             pairs = [(trajectory, by_id[trajectory.id]) for trajectory in own]
             for step in _list_steps(task, own, summaries):
                 _run_step(task, step, loaded, pairs, done, journal)
+
+
+def _forget_unchecked(task: Task) -> None:
+    """Drop attempts that could not be checked as long as nothing might be run; now they can."""
+    from raml.answers import NEEDS_CODE
+
+    ids = {question.id for _, question in task.pairs if question.kind in NEEDS_CODE}
+    attempts = task.folder.read_attempts()
+    kept = [a for a in attempts if a.correct is not None or a.question_id not in ids]
+    if len(kept) < len(attempts):
+        task.folder.write_attempts(kept)
 
 
 def _list_steps(

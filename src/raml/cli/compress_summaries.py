@@ -11,13 +11,11 @@ from raml.cli.options import LoadOptions
 from raml.cli.stage import say, show_progress
 from raml.cli.writers import check_weights, list_scorers
 from raml.errors import ModelError
-from raml.records import PromptSettings, Question, SamplingSettings, Trajectory
+from raml.records import Mode, PromptSettings, Question, SamplingSettings, Trajectory
 from raml.store import Journal
 
 if TYPE_CHECKING:
     from raml.sampling import SampleUnit
-
-PROMPT = PromptSettings(instruction="")
 
 
 def make_summaries(task: Task, engine: EngineOptions) -> Mapping[str, Sequence[Trajectory]]:
@@ -28,10 +26,10 @@ def make_summaries(task: Task, engine: EngineOptions) -> Mapping[str, Sequence[T
     wanted: set[str] = set()
     n_new = 0
     for name, own, load in _list_summarizers(task):
-        requests = _choose_requests(task, name, own, load, engine)
+        requests, prompt = _choose_requests(task, name, own, load, engine)
         if requests:
             sampling = _choose_sampling(task)
-            sampler = open_sampler(Work(name, requests, task.options.runs, PROMPT, sampling, None, False), load, engine)
+            sampler = open_sampler(Work(name, requests, task.options.runs, prompt, sampling, None, False), load, engine)
             if sampler.note is not None:
                 say(sampler.note)
             n_new += _run_sampler(task, sampler)
@@ -63,10 +61,14 @@ def _choose_sampling(task: Task) -> SamplingSettings:
 
 def _choose_requests(
     task: Task, name: str, pairs: Sequence[Pair], load: LoadOptions, engine: EngineOptions
-) -> list[Question]:
-    """Write the requests that the summariser may be sent and can read."""
+) -> tuple[list[Question], PromptSettings]:
+    """Write the requests that the summariser may be sent and can read, and how to ask: without thinking, if it can.
+
+    A model whose template has no such mode is asked as usual; the paper's delimiter sentence would end its summary.
+    """
     from raml.efficiency.summaries import make_requests, split_requests
     from raml.models import load_tokenizer
+    from raml.prompts import has_thinking_switch
 
     loaded = load_tokenizer(
         name,
@@ -75,16 +77,18 @@ def _choose_requests(
         chat_template=load.chat_template,
         trust_remote_code=load.trust_remote_code,
     )
+    mode: Mode = "nothink" if has_thinking_switch(loaded.tokenizer) else "think"
+    prompt = PromptSettings(instruction="", mode=mode)
     if task.options.summarizer is None and loaded.identity.weights_sha256 is not None:
         try:
             check_weights(loaded, [trajectory for trajectory, _ in pairs])
         except ModelError:
-            return []  # said where the same model is to answer
+            return [], prompt  # said where the same model is to answer
     requests, failures = split_requests(
-        loaded, make_requests(pairs), PROMPT, _choose_sampling(task), engine=engine.engine
+        loaded, make_requests(pairs), prompt, _choose_sampling(task), engine=engine.engine
     )
     task.work.errors += failures
-    return requests
+    return requests, prompt
 
 
 def _run_sampler(task: Task, sampler: Sampler) -> int:

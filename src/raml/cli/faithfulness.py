@@ -91,7 +91,7 @@ def faithfulness(
     options
         How models are loaded.
     """
-    _check_ranges(n_trajectories, n, max_borders, batch_size, temperature, epsilon)
+    _check_ranges(n_trajectories, n, max_borders, batch_size, seed, temperature, epsilon)
     n_bytes = None if memory is None else parse_bytes(memory)
     folder, questions, everything = read_units(run, None)
     trajectories = _choose(everything, n_trajectories, only, seed)
@@ -100,6 +100,8 @@ def faithfulness(
     clock = StageClock(folder, NAME, config | {"model": model, "settings": settings})
     plan = _Plan(questions, settings, temperature, seed, batch_size, n_bytes, allow_code_execution)
     _announce(trajectories, settings)
+    if not allow_code_execution:
+        _warn_of_code(trajectories, questions)
     with lock_run(run):
         work = make_units(
             trajectories,
@@ -134,7 +136,13 @@ def faithfulness(
 
 
 def _check_ranges(
-    n_trajectories: int, n: int, max_borders: int, batch_size: int, temperature: float | None, epsilon: float
+    n_trajectories: int,
+    n: int,
+    max_borders: int,
+    batch_size: int,
+    seed: int,
+    temperature: float | None,
+    epsilon: float,
 ) -> None:
     """Refuse settings that make no sense, before anything is read.
 
@@ -146,6 +154,7 @@ def _check_ranges(
         "--n": (n, 2),
         "--max-borders": (max_borders, 4),
         "--batch-size": (batch_size, 1),
+        "--seed": (seed, 0),
     }
     for name, (value, low) in least.items():
         if value < low:
@@ -193,6 +202,14 @@ def _announce(trajectories: Sequence[Trajectory], settings: ResamplingSettings) 
     )
 
 
+def _warn_of_code(trajectories: Sequence[Trajectory], questions: Sequence[Question]) -> None:
+    """Say beforehand which continuations can't be checked: they would have to be written again."""
+    kinds = {question.id: question.kind for question in questions}
+    n = sum(kinds[trajectory.question_id] == "reasoning-gym" for trajectory in trajectories)
+    if n:
+        say(f"Continuations of {n} stay undecided, and are written again once --allow-code-execution is given")
+
+
 class _Plan:
     """What to write again for each trajectory."""
 
@@ -234,7 +251,7 @@ class _Plan:
                 on_written=self._count,
             )
 
-        yield key_resampling(loaded, trajectory, question, settings), make
+        yield key_resampling(loaded, trajectory, question, settings, allow_code=self.allow_code), make
 
     def _count(self, n_tokens: int) -> None:
         self.n_written += n_tokens

@@ -9,16 +9,16 @@ from matplotlib.figure import Figure
 from raml.figures.faithfulness import Cloud, Ranking, plot_faithfulness
 from raml.influence.agreement import PAIRS
 from raml.influence.faithfulness import FaithfulnessSummary
-from raml.influence.sentences import BASELINES, DISTANCE, FALL, LENGTH, OWN, PLACE, SHARE, measure_sentences
+from raml.influence.sentences import BASELINES, CONTRAST, FALL, LENGTH, OWN, PLACE, SHARE, measure_sentences
 from raml.records import Resampling, Trajectory
 
 _LABELS = {
     SHARE: "change of the share of right continuations",
-    DISTANCE: "distance between the answers after and before",
+    CONTRAST: "contrast of the answers after and before",
     FALL: "fall of L̂ of the gold answer (nats)",
     OWN: "|Δ log(L̂ + ε)| of the own answer",
 }
-_TITLES = {SHARE: "change of the share right", DISTANCE: "distance of the answers"}
+_TITLES = {SHARE: "change of the share right", CONTRAST: "contrast of the answers"}
 _NAMES = {PLACE: "place: later", LENGTH: "length: longer"}
 
 

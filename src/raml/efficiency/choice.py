@@ -30,6 +30,8 @@ IN_CONTEXT: tuple[Method, ...] = ("prune", "summary")
 """Methods that need the whole reasoning first: they can save tokens in context alone."""
 MIN_QUESTIONS = 2
 """On each half, for a choice."""
+MIN_COVERED = 0.9
+"""Share of the questions of its line's most tried rule that a rule has to be tried on to be chosen from."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Choice:
     variant: str
     """"" for early exits, whose variants are one line here."""
     n_rules: int
-    """From which it was chosen."""
+    """From which it was chosen, or could not be: those that were tried on enough questions."""
     counted: Counted
     """Which tokens were to be few."""
     rule: Key | None
@@ -96,7 +98,8 @@ def choose_rules(
     Each method and variant is a line; early exits of all variants are one. Its rule is the point that saves the largest
     share of tokens among those that save any and whose accuracy is at most `tolerance` below that of the full
     trajectories: tokens generated or, for pruning and summaries, which need the whole reasoning first, tokens in
-    context. "full" and the control "random" are no lines.
+    context. "full" and the control "random" are no lines. A rule that was tried on fewer questions than others of its
+    line (`MIN_COVERED`), as by an earlier run with --limit, is not chosen from: on few questions it is soon lucky.
 
     Args:
         questions: With domain and source, for the split.
@@ -173,20 +176,22 @@ def _choose(
     method, variant = line
     counted: Counted = "in context" if method in IN_CONTEXT else "generated"
     trials = [trial for key in keys if (trial := _try(cells[key], cells[FULL], halves, counted)) is not None]
+    most = max((trial.n_questions for trial in trials), default=0)
+    trials = [trial for trial in trials if trial.n_questions >= MIN_COVERED * most]
     within = [trial for trial in trials if trial.difference >= -Fraction(str(tolerance))]
     useful = [trial for trial in within if trial.saving > 0]
     best = max(useful, key=lambda trial: (trial.saving, trial.difference), default=None)
     if best is None:
-        n_questions = max((trial.n_questions for trial in trials), default=len(halves[0]))
+        n_questions = most or len(halves[0])
         reason = _explain(trials, within, (n_questions, len(halves[1])), counted, tolerance)
-        return Choice(method, variant, len(keys), counted, None, reason, n_questions, None, None)
+        return Choice(method, variant, len(trials), counted, None, reason, n_questions, None, None)
     own, full = _restrict(pair_outcomes(cells[best.key], cells[FULL]), halves[1])
     tokens = [(average(own, measure), average(full, measure)) for measure in (get_generated, get_thinking)]
     difference, _ = compare_shares("accuracy difference", average(own, get_right), average(full, get_right), resamples)
     return Choice(
         method,
         variant,
-        n_rules=len(keys),
+        n_rules=len(trials),
         counted=counted,
         rule=best.key,
         reason=None,

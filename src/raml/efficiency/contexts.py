@@ -228,6 +228,7 @@ def make_attempt(
         loss=loss,
         leaked=leaked,
         error=grade.error if grade.correct is None else None,
+        gold=question.gold_key(),
     )
 
 

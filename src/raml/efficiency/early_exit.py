@@ -7,17 +7,18 @@ exactly (compare Yang et al. 2025, arXiv 2504.15895). `raml.efficiency.exit_chec
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from typing import Literal
 
 import numpy as np
 
-from raml.answers import normalize_answer
-from raml.efficiency.contexts import grade_own
+from raml.answers import Grade, grade_answer, normalize_answer
+from raml.efficiency.contexts import Pair, grade_own
 from raml.errors import DataError
 from raml.prompts import BARE_MARK, THINK_OPEN, find_sentence_ends
-from raml.records import Attempt, Question, Readout, Trajectory, Verdict, hash_key
+from raml.records import Attempt, Question, Readout, Trajectory, hash_key
 
 Every = int | Literal["sentence"]
 
@@ -46,16 +47,15 @@ class ExitRule:
     def is_met(self, answers: Sequence[str | None], confidence: float) -> bool:
         """Whether thinking may stop after these answers, the last of which was given with this confidence."""
         last = answers[-self.n_stable :]
-        if len(last) < self.n_stable or any(answer is None for answer in last):
+        if not confidence >= self.confidence or len(last) < self.n_stable or any(answer is None for answer in last):
             return False
-        same = len({normalize_answer(answer) for answer in last if answer is not None}) == 1
-        return same and confidence >= self.confidence
+        return len({normalize_answer(answer) for answer in last}) == 1
 
 
 def find_exit(readout: Readout, rule: ExitRule) -> int | None:
     """Find the first of a readout's prefixes at which thinking may stop; its index, or None."""
     for i, mean_logprob in enumerate(readout.mean_logprob.tolist()):
-        if rule.is_met(readout.answers[: i + 1], math.exp(mean_logprob)):
+        if rule.is_met(readout.answers[max(0, i + 1 - rule.n_stable) : i + 1], math.exp(mean_logprob)):
             return i
     return None
 
@@ -65,7 +65,8 @@ def thin_readout(readout: Readout, trajectory: Trajectory, every: Every) -> Read
 
     Those are prefix 0 and then every so many tokens, or the ends of sentences (`find_probe_ends`), within the
     reasoning. The end of the reasoning is among them only where it is due: whoever is writing does not know it
-    beforehand. That a sentence has ended is known one token later (`count_ahead`).
+    beforehand. That a sentence has ended is mostly known one token later (`count_ahead`); where none followed, because
+    the trajectory was cut off there, no probe is due.
 
     Raises:
         DataError: `every` is not positive, the readout is another trajectory's, or it lacks one of these prefixes.
@@ -111,23 +112,29 @@ def find_probe_ends(text: str, token_ends: Sequence[int]) -> list[int]:
     return kept
 
 
-def key_exits(readout: Readout, rules: Sequence[ExitRule], every: Every) -> list[str]:
+def key_exits(readout: Readout, question: Question, rules: Sequence[ExitRule], every: Every) -> list[str]:
     """The ids of the attempts that `simulate_exits` makes of a readout, one for each rule."""
-    return [hash_key("attempt", "early-exit", rule, every, readout.id) for rule in rules]
+    return [hash_key("attempt", "early-exit", rule, every, readout.id, question.gold_key()) for rule in rules]
 
 
 def simulate_exits(
-    readouts: Sequence[tuple[Trajectory, Question, Readout]], rules: Sequence[ExitRule], *, every: Every = "sentence"
+    readouts: Sequence[tuple[Trajectory, Question, Readout]],
+    rules: Sequence[ExitRule],
+    *,
+    every: Every = "sentence",
+    allow_code: bool = False,
 ) -> list[Attempt]:
     """Say where each rule would have stopped each trajectory, and with which answer; no model runs.
 
     An exit counts as reasoning what came before it, and as generated that and the answers of all probes so far. Without
-    one the trajectory's own answer counts, with all its tokens and all probes.
+    one the trajectory's own answer counts, with all its tokens and all probes. Answers are checked anew: the question
+    may have been corrected since the readout was made.
 
     Args:
         readouts: Trajectories, their questions, and what the model answered along them.
         rules: When to stop.
         every: How often the model is probed: after so many tokens, or where sentences end.
+        allow_code: As in `raml.answers.grade_response`.
 
     Returns:
         Attempts by readout and rule.
@@ -138,8 +145,9 @@ def simulate_exits(
     attempts = []
     for trajectory, question, readout in readouts:
         probes = thin_readout(readout, trajectory, every)
-        for key, rule in zip(key_exits(readout, rules, every), rules, strict=True):
-            attempts.append(_simulate(trajectory, question, probes, rule, every, key))
+        check = cache(partial(grade_answer, question=question, allow_code=allow_code))
+        for key, rule in zip(key_exits(readout, question, rules, every), rules, strict=True):
+            attempts.append(_simulate((trajectory, question), probes, rule, every, key, check))
     return attempts
 
 
@@ -155,9 +163,17 @@ def write_spacing(every: Every) -> str:
     return "every token" if every == 1 else f"every {every} tokens"
 
 
-def count_ahead(prefix_len: int, every: Every) -> int:
-    """Tokens written beyond a prefix before it is known that a probe is due: a sentence's end shows in what follows."""
-    return int(every == "sentence" and prefix_len > 0)
+def count_ahead(trajectory: Trajectory, prefix_len: int, every: Every) -> int:
+    """Tokens written beyond a prefix before it is known that a probe is due: 0 or 1.
+
+    A sentence's end shows in what follows it, which is the next token, unless the last one holds some of it already.
+    After a newline more of them may follow.
+    """
+    if every != "sentence" or prefix_len == 0:
+        return 0
+    ends = trajectory.token_ends[:prefix_len]
+    text = trajectory.text[: ends[-1]]
+    return int(text.endswith("\n") or prefix_len not in find_probe_ends(text, ends))
 
 
 def _list_due(trajectory: Trajectory, every: Every) -> list[int]:
@@ -168,28 +184,28 @@ def _list_due(trajectory: Trajectory, every: Every) -> list[int]:
     """
     end = trajectory.reasoning_len
     if every == "sentence":
-        return [0, *(n for n in find_probe_ends(trajectory.text, trajectory.token_ends) if n <= end)]
+        ends = [n for n in find_probe_ends(trajectory.text, trajectory.token_ends) if n <= end]
+        n_seen = len(trajectory.token_ids) + (trajectory.finish != "length")  # after the others an end mark follows
+        return [0, *(n for n in ends if n + count_ahead(trajectory, n, every) <= n_seen)]
     if every < 1:
         raise DataError(f"Probing every {every} tokens makes no sense; every must be at least 1.")
     return [*range(0, end + 1, every)]
 
 
 def _simulate(
-    trajectory: Trajectory, question: Question, probes: Readout, rule: ExitRule, every: Every, key: str
+    pair: Pair, probes: Readout, rule: ExitRule, every: Every, key: str, check: Callable[[str | None], Grade]
 ) -> Attempt:
+    trajectory, question = pair
     place = find_exit(probes, rule)
     written = [len(ids) for ids in probes.token_ids]
     if place is None:
-        own = grade_own(trajectory)
-        answer, correct, verdict, error = own.answer, own.correct, own.verdict, own.error
+        grade = grade_own(trajectory)
         n_thinking = trajectory.reasoning_len
         n_generated = len(trajectory.token_ids) + sum(written)
     else:
-        answer, correct = probes.answers[place], probes.correct[place]
-        verdict: Verdict = "undecided" if correct is None else "right" if correct else "wrong"
-        error = f"Readout {probes.id}: whether {answer!r} is right could not be decided."
+        grade = check(probes.answers[place])
         n_thinking = int(probes.prefix_lens[place])
-        n_generated = n_thinking + count_ahead(n_thinking, every) + sum(written[: place + 1])
+        n_generated = n_thinking + count_ahead(trajectory, n_thinking, every) + sum(written[: place + 1])
     return Attempt(
         id=key,
         trajectory_id=trajectory.id,
@@ -201,9 +217,10 @@ def _simulate(
         draw=0,
         n_thinking=n_thinking,
         n_generated=n_generated,
-        answer=answer,
-        correct=correct,
-        verdict=verdict,
+        answer=grade.answer,
+        correct=grade.correct,
+        verdict=grade.verdict,
         kept=((0, n_thinking),) if n_thinking else (),
-        error=error if correct is None else None,
+        error=grade.error if grade.correct is None else None,
+        gold=question.gold_key(),
     )

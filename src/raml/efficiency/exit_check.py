@@ -27,10 +27,13 @@ from raml.errors import NumericsError, RamlError
 from raml.models import LoadedModel
 from raml.probes import check_fit
 from raml.probes.task import make_writing
-from raml.prompts import UNDECODED, decode_text, decode_tokens, encode_text
+from raml.prompts import SENTENCE_END, UNDECODED, decode_text, decode_tokens, encode_text
 from raml.records import Attempt, Question, Readout, ReadoutSettings, Trajectory
 from raml.sampling import ReproducibleDraw, draw_uniforms
 from raml.scoring import write_by_definition
+
+NEARBY = 16
+"""Tokens in which a sentence's end mark, closing quotes and brackets, and the blank after them are looked for."""
 
 
 @dataclass(frozen=True)
@@ -101,14 +104,21 @@ class _Probes(StoppingCriteria):
             return [n] if n % self.every == 0 else []
         if n == 0:
             return [0]
-        tail = decode_text(self.loaded.tokenizer, token_ids[-2:])
-        if not any(mark in tail for mark in (*".!?\n", UNDECODED)):
-            return []  # no sentence can have become complete with this token
+        if not self._may_be_due(token_ids):
+            return []
         text, ends = decode_tokens(self.loaded.tokenizer, token_ids)
         found = find_probe_ends(text, ends)
         if text.endswith("\n"):  # more newlines may follow
             return [length for length in found if ends[length - 1] < len(text)]
         return found
+
+    def _may_be_due(self, token_ids: Sequence[int]) -> bool:
+        """Whether the last token can have shown a sentence's end; spares decoding everything after every token."""
+        tokenizer = self.loaded.tokenizer
+        if UNDECODED in decode_text(tokenizer, token_ids[-2:]):
+            return True
+        before, now = decode_text(tokenizer, token_ids[-NEARBY:-1]), decode_text(tokenizer, token_ids[-NEARBY:])
+        return any(match.end() >= len(before) for match in SENTENCE_END.finditer(now))
 
     def _probe(self, token_ids: Sequence[int], length: int) -> None:
         trajectory, question = self.pair
@@ -184,7 +194,7 @@ def verify_exits(
             failures.append((trajectory.id, error))
             continue
         agreements.append(agreement)
-        [key] = key_exits(readout, [rule], every)
+        [key] = key_exits(readout, question, [rule], every)
         attempts.append(_make_attempt(loaded, probes, key))
     return attempts, agreements, failures
 

@@ -120,6 +120,8 @@ class Frontier:
     choices: tuple[Choice, ...]
     level: float
     """Nominal coverage of the intervals."""
+    n_outdated: int = 0
+    """Attempts that were checked against an answer that their question no longer has, and are left out."""
     without: tuple[str, ...] = ()
     """Other models of the run whose trajectories have no frontier, as none that thinks is decided."""
 
@@ -155,7 +157,8 @@ def build_frontier(
     """
     _check(trajectories, attempts)
     resamples = Resamples(level, n_resamples, seed)
-    cells = collect_cells(trajectories, attempts)
+    current = _take_current(questions, attempts)
+    cells = collect_cells(trajectories, current)
     full = cells.get(FULL)
     if full is None or not full.outcomes:
         raise _refuse(trajectories)
@@ -173,6 +176,7 @@ def build_frontier(
         n_undecided=full.n_left_out,
         n_cut_off=sum(t.finish == "length" for t in trajectories if t.id in counted),
         n_elsewhere=len(elsewhere),
+        n_outdated=len({a.id for a in attempts if a.trajectory_id in ids} - {a.id for a in current}),
         tolerance=tolerance,
         points=_adjust_points(points),
         empty=tuple((*key, cell.n_left_out) for key, cell in cells.items() if not cell.outcomes),
@@ -246,6 +250,12 @@ def _check(trajectories: Sequence[Trajectory], attempts: Sequence[Attempt]) -> N
             raise DataError(
                 f"Attempt {attempt.id} is {attempt.method!r}, which trajectories are as they are; give those alone."
             )
+
+
+def _take_current(questions: Sequence[Question], attempts: Sequence[Attempt]) -> list[Attempt]:
+    """Leave out attempts that were checked against an answer that their question no longer has."""
+    golds = {question.id: question.gold_key() for question in questions}
+    return [a for a in attempts if a.gold is None or a.gold == golds.get(a.question_id, a.gold)]
 
 
 def _estimate(cell: Cell, full: Cell, n: int, resamples: Resamples) -> Point:

@@ -261,7 +261,8 @@ def _make_attempt(loaded: LoadedModel, choice: _Choice, answered: Answered, sett
 def _key(loaded: LoadedModel, pair: Pair, settings: PruneSettings, method: Method, share: float, draw: int) -> str:
     """An attempt's id: what is left depends on the larger shares before, and so does the control's length."""
     path = [float(other) for other in _order_shares(settings) if other >= share]
-    decides = (settings.target, path, describe_readout(settings.readout))
+    target = (settings.target, None if settings.target == "gold" else pair[0].answer)
+    decides = (target, path, describe_readout(settings.readout))
     if method == "random":
         decides = (*decides, settings.seed)
     return key_attempt(method, decides, loaded, pair[0], pair[1].gold_key(), level=share, draw=draw)

@@ -23,7 +23,7 @@ from raml.efficiency.leaks import cut_leaks
 from raml.errors import DataError, ModelError
 from raml.models import LoadedModel, LoadedTokenizer
 from raml.probes import check_fit
-from raml.prompts import THINK_CLOSE, THINK_OPEN, build_prompt, encode_text
+from raml.prompts import THINK_CLOSE, THINK_OPEN, build_prompt, decode_text, encode_text
 from raml.records import Attempt, PromptSettings, Question, ReadoutSettings, SamplingSettings, Trajectory
 
 REQUEST = (
@@ -193,7 +193,7 @@ def _read(loaded: LoadedModel, pair: Pair, summary: Trajectory) -> _Reading:
     check_fit(loaded, trajectory, 0)
     thoughts, closed, after = summary.text.partition(THINK_CLOSE)
     written = (after if closed else thoughts).strip()
-    if not closed and written.startswith(THINK_OPEN):
+    if not closed and (written.startswith(THINK_OPEN) or _began_thinking(loaded, summary)):
         return _Reading(pair, summary, (), "", leaked=False, error=STILL_THINKING)
     if not written:
         return _Reading(pair, summary, (), "", leaked=False, error=summary.error if summary.finish is None else EMPTY)
@@ -202,6 +202,14 @@ def _read(loaded: LoadedModel, pair: Pair, summary: Trajectory) -> _Reading:
     if not text:
         return _Reading(pair, summary, (), "", leaked=True, error=NOTHING_LEFT)
     return _Reading(pair, summary, encode_text(loaded.tokenizer, text), text, leaked, error=None)
+
+
+def _began_thinking(loaded: LoadedModel, summary: Trajectory) -> bool:
+    """Whether the prompt itself opens the summariser's thinking; known where it has the tokenizer of who answers."""
+    known = loaded.identity.config_sha256
+    if known is None or summary.model.config_sha256 != known:
+        return False
+    return decode_text(loaded.tokenizer, summary.prompt_ids[-8:]).rstrip().endswith(THINK_OPEN)
 
 
 def _answer(

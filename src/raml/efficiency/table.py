@@ -89,8 +89,8 @@ def describe_frontier(frontier: Frontier) -> list[str]:
         lines.append(f"{frontier.model} answers; the trajectories, full and no-thinking, are {frontier.writer}'s.")
     if any(point.method in ("prune", "random") for point in points):
         lines.append(
-            "Pruned and random attempts need the whole reasoning first: of tokens generated they save no more than the "
-            "words before the answer. Random drops as many tokens as pruning did, which may be fewer than asked for."
+            "Pruned and random attempts need the whole trajectory first, so of tokens generated they save none. Random "
+            "drops as many tokens as pruning did, which may be more or fewer than asked for."
         )
     if any(point.method == "prune" and point.variant == "gold" for point in points):
         lines.append("Pruning that looks at the gold answer is an oracle: nobody has that answer beforehand.")
@@ -162,14 +162,19 @@ def _list_gaps(frontier: Frontier) -> list[str]:
     n_repeated = sum(point.n_repeated for point in frontier.points)
     if n_repeated:
         lines.append(
-            f"{n_repeated} attempts were made again with other settings (bridge, seed, answer length); they count as "
-            "further draws."
+            f"{n_repeated} attempts were made again with other settings (such as bridge, seed, answer length or "
+            "shares); they count as further draws."
         )
     fewer = [name_point(point.key) for point in frontier.points if point.n_questions < frontier.n_questions]
     if fewer:
         lines.append(
             f"On fewer than all {frontier.n_questions} questions, so not to be compared with other rows of the first "
             f"table: {'; '.join(fewer)}."
+        )
+    if frontier.n_outdated:
+        lines.append(
+            f"{frontier.n_outdated} attempts were checked against an answer that has been corrected since; they are "
+            "left out. Make them anew by naming their METHOD again."
         )
     if frontier.n_elsewhere:
         lines.append(f"{frontier.n_elsewhere} attempts are of trajectories that were not looked at.")

@@ -41,6 +41,13 @@ class WaitSettings:
     readout: ReadoutSettings = field(default_factory=ReadoutSettings)
     """How the answer is asked for: bridge, longest answer and what ends it."""
 
+    @property
+    def variant(self) -> str:
+        """What tells its line of the figure from that of the usual word and number of waits."""
+        usual = (WaitSettings.word, WaitSettings.max_waits)
+        times = f"{self.max_waits} time{'s' * (self.max_waits > 1)}"
+        return "" if (self.word, self.max_waits) == usual else f"{self.word!r} at most {times}"
+
 
 @dataclass
 class _Growth:
@@ -137,10 +144,11 @@ def _wait(
             answered.grade,
             key=_key(loaded, pair, settings, growth.budget),
             method="wait",
+            variant=settings.variant,
             level=growth.budget,
             n_thinking=len(growth.ids),
             n_generated=growth.n_generated + answered.n_written,
-            kept=((0, min(growth.budget, growth.trajectory.reasoning_len)),),
+            kept=((0, n_kept),) if (n_kept := min(growth.budget, growth.trajectory.reasoning_len)) else (),
             text=decode_tokens(loaded.tokenizer, growth.ids[growth.trajectory.reasoning_len :])[0] or None,
         )
         for growth, answered in zip(growths, answers, strict=True)

@@ -11,6 +11,7 @@ from scipy.stats import kendalltau, rankdata
 
 from raml.influence.sentences import (
     BASELINES,
+    CONTRAST,
     DISTANCE,
     DIVERGENCE,
     FALL,
@@ -25,7 +26,7 @@ from raml.influence.sentences import (
 from raml.records import Estimate
 from raml.stats import adjust_holm, average_questions, compute_paired_p_value, estimate_mean
 
-PAIRS = ((SHARE, FALL), (DISTANCE, OWN), (DISTANCE, GOLD), (DIVERGENCE, OWN))
+PAIRS = ((SHARE, FALL), (CONTRAST, OWN), (CONTRAST, GOLD), (DISTANCE, OWN), (DIVERGENCE, OWN))
 """What resampling says, and what of the probe is compared with it. The first two decide (`judge_faithfulness`)."""
 GROUPS = {"all": (True, False, None), "right": (True,), "wrong": (False,)}
 N_PERMUTATIONS = 9999
@@ -45,7 +46,7 @@ class Agreement:
     n_constant: int
     """Where resampling calls all sentences equally important, such as when every continuation is right."""
     n_unranked: int
-    """Where it does not, but the measure does, or is unknown."""
+    """Where it does not, but the measure does, or fewer than two sentences are known on both sides."""
     spearman: Estimate | None
     """Mean rank correlation over questions; None where no trajectory has one."""
     kendall: Estimate | None
@@ -95,6 +96,11 @@ def has_order(values: Floats) -> bool:
     return len(known) > 1 and float(np.ptp(known)) > 0
 
 
+def is_constant(values: Floats) -> bool:
+    """Whether there are known values, at least two, and all are the same."""
+    return int(np.isfinite(values).sum()) > 1 and not has_order(values)
+
+
 def list_agreements(sentences: Sequence[SentenceImportance], seed: int) -> tuple[Agreement, ...]:
     """All pairs for each group of trajectories, and the baselines for all of them."""
     rows: list[Agreement] = []
@@ -116,7 +122,7 @@ def _agree(
     ranked = [(one, correlate_ranks(one.values[resampled], one.values[measure])) for one in sentences]
     known = [(one, rho) for one, rho in ranked if math.isfinite(rho)]
     taus = [correlate_pairs(one.values[resampled], one.values[measure]) for one, _ in known]
-    n_constant = sum(not has_order(one.values[resampled]) for one in sentences)
+    n_constant = sum(is_constant(one.values[resampled]) for one in sentences)
     questions = [one.question_id for one, _ in known]
     return Agreement(
         text=text,
@@ -139,7 +145,8 @@ def compute_permutation_p_value(
 ) -> float:
     """Find how likely a mean correlation at least as far from 0, either way, is if the measure's order says nothing.
 
-    Its values are shuffled within each trajectory, N_PERMUTATIONS times. Twice the smaller tail, at most 1.
+    Its values are shuffled within each trajectory, N_PERMUTATIONS times. Twice the smaller tail, at most 1. Sentences
+    count as exchangeable, though neighbours share a border (docs/faithfulness.md says what that costs).
     """
     generator = np.random.default_rng(seed)
     correlations = np.empty((N_PERMUTATIONS + 1, len(sentences)))

@@ -159,7 +159,8 @@ def _correlate_halves(tally: Tally, generator: np.random.Generator) -> dict[str,
     for _ in range(N_SPLITS if tally.kinds.shape[1] > 1 else 0):
         first, second = (measure_resampled(half) for half in split_tally(tally, generator))
         for name, values in first.items():
-            found.setdefault(name, []).append(correlate_ranks(values, second[name]))
+            if np.isfinite(values).any():  # a half of one continuation has no halves to contrast
+                found.setdefault(name, []).append(correlate_ranks(values, second[name]))
     return {name: float(np.nan_to_num(values).mean()) for name, values in found.items()}
 
 
@@ -171,7 +172,7 @@ def _list_reliabilities(
         known = [
             (one.question_id, half[resampled])
             for one, half in zip(sentences, halves, strict=True)
-            if half and has_order(one.values[resampled])
+            if resampled in half and has_order(one.values[resampled])
         ]
         if known:
             mean = estimate_questions("Spearman of halves", [q for q, _ in known], [rho for _, rho in known])

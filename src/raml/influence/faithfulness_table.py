@@ -9,7 +9,7 @@ import msgspec
 
 from raml.influence.agreement import PAIRS, Agreement, Lead
 from raml.influence.faithfulness import MIN_SENTENCES, FaithfulnessSummary, Reliability
-from raml.influence.sentences import DISTANCE, FALL, OWN, SHARE
+from raml.influence.sentences import CONTRAST, FALL, OWN, SHARE
 from raml.records import Estimate
 from raml.stats import write_p, write_relation
 from raml.store import escape_markdown, write_markdown_table
@@ -21,15 +21,15 @@ _PLAINLY = {
     FALL: "fall of L̂ of the gold answer",
     OWN: "change of log(L̂ + ε) of the own answer, either way",
     SHARE: "rise of the share of right continuations",
-    DISTANCE: "distance between the answers after and before",
+    CONTRAST: "contrast of the answers after and before",
 }
 
 
 def judge_faithfulness(summary: FaithfulnessSummary) -> str:
-    """Say in plain words whether the probe finds the sentences that resampling finds. The rule was fixed beforehand.
+    """Say in plain words whether the probe finds the sentences that resampling finds.
 
     Two pairs decide: how far L̂ of the gold answer falls, against the share of right continuations; how far log(L̂ + ε)
-    of the own answer changes, against the distance of the answers. The probe agrees with resampling in a pair if the
+    of the own answer changes, against the contrast of the answers. The probe agrees with resampling in a pair if the
     interval of their mean rank correlation lies above 0, and the permutation test's p is below 5 % after Holm's
     correction. It is worth its name if it agrees better than a sentence's place and better than its length, both at 5 %
     after the correction, each baseline turned the way that suits it better.
@@ -45,6 +45,7 @@ def _judge_pair(summary: FaithfulnessSummary, resampled: str, measure: str) -> s
     rho = made.spearman
     if not math.isfinite(rho.low):
         return f"{subject}: nothing can be said, one question tells nothing about others."
+    agrees = made.p_holm < SIGNIFICANT and rho.low > 0
     if made.p_holm >= SIGNIFICANT or rho.low <= 0 <= rho.high:
         verdict = "probe and resampling are not shown to agree on which sentences matter"
     elif rho.high < 0:
@@ -57,7 +58,7 @@ def _judge_pair(summary: FaithfulnessSummary, resampled: str, measure: str) -> s
         f"{subject}: {verdict} (mean rank correlation {write_estimate(rho)} over {rho.n_questions} questions, "
         f"p {write_relation(made.p_holm)}{ceiling})."
     )
-    return f"{text} {_judge_leads(summary, resampled, measure)}".rstrip() if rho.low > 0 else text
+    return f"{text} {_judge_leads(summary, resampled, measure)}".rstrip() if agrees else text
 
 
 def _judge_leads(summary: FaithfulnessSummary, resampled: str, measure: str) -> str:
@@ -95,13 +96,15 @@ def describe_summary(summary: FaithfulnessSummary) -> list[str]:
         f"{summary.n_trajectories} trajectories ({summary.n_right} right, {summary.n_wrong} wrong) of "
         f"{summary.n_questions} questions, {summary.n_sentences} sentences, {summary.n_continuations:,} continuations, "
         f"{summary.n} from each border; {summary.n_silent:,} gave no answer, {summary.n_undecided:,} are undecided.",
-        "share right: change of the share of right continuations; distance: total variation distance of the answers "
-        "after a sentence from those before it; divergence: Kullback–Leibler, with one added to each count.",
+        "share right: change of the share of right continuations; contrast: how alike the answers change in two halves "
+        "of the continuations, ½ Σ Δ_even Δ_odd; distance: total variation distance of the answers after a sentence "
+        "from those before it; divergence: Kullback–Leibler, with one added to each count.",
         "Correlations are within a trajectory, averaged over questions, with 95 % intervals over questions. p: the "
         "probe's values shuffled within each trajectory; of differences a paired sign-flip test over questions; Holm: "
         "for all rows of a table.",
         "constant: resampling calls all sentences of the trajectory equally important, such as when each continuation "
-        "is right; there is then nothing to agree with. unranked: the other side does, or is unknown.",
+        "is right; there is then nothing to agree with. unranked: the other side does, or it is not known of two "
+        "sentences how important they are.",
     ]
     if summary.n_short:
         lines.append(f"{summary.n_short} trajectories have fewer than {MIN_SENTENCES} sentences and are left out.")
@@ -109,7 +112,8 @@ def describe_summary(summary: FaithfulnessSummary) -> list[str]:
         lines.append(
             f"A sentence changes the answers by a distance of {write_estimate(summary.distance)}; were it without "
             f"effect, chance alone would give {write_estimate(summary.chance)}. That is more where answers vary more, "
-            "so the rank of a distance is in part that of the noise."
+            "so the rank of a distance, or of a divergence, is in part that of the noise; contrast and share right "
+            "are as likely below 0 as above where a sentence has no effect."
         )
     return lines
 

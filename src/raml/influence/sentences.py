@@ -20,11 +20,13 @@ from raml.records import InfluenceSettings, Resampling, Trajectory
 
 Floats = NDArray[np.float64]
 
-SHARE, DISTANCE, DIVERGENCE = "share right", "distance", "divergence"
-RESAMPLED = (SHARE, DISTANCE, DIVERGENCE)
-"""What resampling says of a sentence: change of the share of right continuations; total variation distance between the
-answers after it and before it; Kullback–Leibler divergence, in nats, of those before from those after it, one added to
-each count, as Bogdan et al. have it (arXiv 2506.19143)."""
+SHARE, CONTRAST, DISTANCE, DIVERGENCE = "share right", "contrast", "distance", "divergence"
+RESAMPLED = (SHARE, CONTRAST, DISTANCE, DIVERGENCE)
+"""What resampling says of a sentence: change of the share of right continuations; how alike the answers change in two
+halves of the continuations, ½ Σ Δ_even Δ_odd; total variation distance between the answers after it and before it;
+Kullback–Leibler divergence, in nats, of those before from those after it, one added to each count, as Bogdan et al.
+have it (arXiv 2506.19143). Of a sentence without effect, share and contrast are as likely below 0 as above; distance
+and divergence are above, the more so the more answers vary, so that their ranks are in part those of the noise."""
 FALL, OWN, GOLD = "fall of L̂ gold", "|Δ log L̂ own|", "|ΔL̂ gold|"
 PROBES = (FALL, OWN, GOLD)
 """What the probe says: how far L̂ of the gold answer falls over the sentence; how far log(L̂ + ε) of the trajectory's
@@ -111,26 +113,51 @@ def tally_answers(resampling: Resampling) -> Tally:
 
 def measure_resampled(tally: Tally) -> dict[str, Floats]:
     """What continuations say of each sentence, by RESAMPLED [S]; NaN where nothing is known before or after it."""
-    counts = _count_kinds(tally.kinds)
+    counts = _count_kinds(tally.kinds, int(tally.kinds.max(initial=0)) + 1)
     with np.errstate(invalid="ignore"):
         shares = counts[:, 0] / tally.decided.sum(axis=1)
     divergences = np.array([_diverge(before, after) for before, after in itertools.pairwise(counts)], dtype=float)
     # Rounded, so that equal changes tie whatever their fractions were.
-    values = {SHARE: np.diff(shares), DISTANCE: _find_distances(counts), DIVERGENCE: divergences}
+    values = {
+        SHARE: np.diff(shares),
+        CONTRAST: _find_contrasts(tally.kinds),
+        DISTANCE: _find_distances(counts),
+        DIVERGENCE: divergences,
+    }
     return {name: own.round(12) for name, own in values.items()}
 
 
-def _count_kinds(kinds: NDArray[np.int64]) -> Floats:
+def _count_kinds(kinds: NDArray[np.int64], n_kinds: int) -> Floats:
     """Count each row's known answers [B K]."""
-    n_kinds = int(kinds.max(initial=0)) + 1
     return np.array([np.bincount(row[row >= 0], minlength=n_kinds) for row in kinds], dtype=float)
+
+
+def _share_kinds(counts: Floats) -> Floats:
+    """Shares of answers [B K]; NaN where a row has none."""
+    with np.errstate(invalid="ignore"):
+        return counts / counts.sum(axis=1, keepdims=True)
+
+
+def _find_contrasts(kinds: NDArray[np.int64]) -> Floats:
+    """How alike answers change from each row [B n] to the next one in continuations of even and of odd number [B − 1].
+
+    That is ½ Σ Δ_even Δ_odd over answers, with Δ the change of an answer's share; without bias it estimates
+    ½ Σ (p_after − p_before)². Without effect Δ_even is as likely as −Δ_even, so a value above 0 is as likely as one
+    below, however much answers vary. Estimates that pair all continuations are 0 on average too, but most often just
+    below, and more so where answers vary more. NaN where a half knows nothing; of an odd number of continuations the
+    last is left out.
+    """
+    n_kinds = int(kinds.max(initial=0)) + 1
+    even, odd = (
+        np.diff(_share_kinds(_count_kinds(half, n_kinds)), axis=0)
+        for half in (kinds[:, start : kinds.shape[1] // 2 * 2 : 2] for start in (0, 1))
+    )
+    return (even * odd).sum(axis=1) / 2
 
 
 def _find_distances(counts: Floats) -> Floats:
     """Total variation distance between the answers of each row [B K] and the next one [B − 1]."""
-    with np.errstate(invalid="ignore"):
-        parts = counts / counts.sum(axis=1, keepdims=True)
-    return np.abs(np.diff(parts, axis=0)).sum(axis=1) / 2
+    return np.abs(np.diff(_share_kinds(counts), axis=0)).sum(axis=1) / 2
 
 
 def _diverge(before: Floats, after: Floats) -> float:
@@ -158,7 +185,8 @@ def measure_chance_distance(tally: Tally, generator: np.random.Generator, n_draw
     n = tally.kinds.shape[1]
     pooled = np.concatenate([tally.kinds[:-1], tally.kinds[1:]], axis=1)
     draws = [generator.permuted(pooled, axis=1) for _ in range(n_draws)]
-    found = [[_find_distances(_count_kinds(row.reshape(2, n)))[0] for row in mixed] for mixed in draws]
+    n_kinds = int(pooled.max(initial=0)) + 1
+    found = [[_find_distances(_count_kinds(row.reshape(2, n), n_kinds))[0] for row in mixed] for mixed in draws]
     return np.array(found, dtype=float).mean(axis=0)
 
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from raml.answers import Grade, grade_response
+from raml.answers import NEEDS_CODE, Grade, grade_response
 from raml.errors import DataError
 from raml.models import LoadedModel
 from raml.probes.task import choose_scorer, make_traces, plan_task, run_tasks
@@ -27,7 +27,7 @@ from raml.records import (
     Trajectory,
     hash_key,
 )
-from raml.sampling import BATCH_SIZE, SampleUnit, resolve_sampling, stream_trajectories
+from raml.sampling import BATCH_SIZE, SampleUnit, check_settings, resolve_sampling, stream_trajectories
 
 
 def resample_trajectory(
@@ -80,7 +80,7 @@ def resample_trajectory(
         if on_written is not None:
             on_written(n_written)
     return Resampling(
-        id=key_resampling(loaded, trajectory, question, settings),
+        id=key_resampling(loaded, trajectory, question, settings, allow_code=allow_code),
         trajectory_id=trajectory.id,
         model=loaded.identity,
         settings=settings,
@@ -101,24 +101,34 @@ def resolve_resampling(
     own length if that is more. Never more than the model's context holds.
 
     Raises:
-        DataError: n is below 1, or there are fewer than two borders.
+        DataError: there are fewer than two borders, or n or a setting of the sampling is out of range.
     """
     settings = settings or ResamplingSettings(sampling=trajectory.sampling or SamplingSettings())
-    for name, value, least in (("n", settings.n, 1), ("max_borders", settings.max_borders, 2)):
-        if value < least:
-            raise DataError(f"{name} is {value}; it must be at least {least}.")
-    limit = settings.sampling.max_new_tokens or (trajectory.sampling and trajectory.sampling.max_new_tokens)
+    if settings.max_borders < 2:
+        raise DataError(f"max_borders is {settings.max_borders}; it must be at least 2.")
+    limit = settings.sampling.max_new_tokens
+    if limit is None and trajectory.sampling is not None:
+        limit = trajectory.sampling.max_new_tokens
     if limit is None:
         limit = max(resolve_sampling(loaded, SamplingSettings()).max_new_tokens or 0, len(trajectory.token_ids))
+    check_settings(settings.n, replace(settings.sampling, max_new_tokens=limit))
     if loaded.context_len is not None:
         limit = min(limit, loaded.context_len - len(trajectory.prompt_ids))
     return replace(settings, sampling=replace(settings.sampling, max_new_tokens=limit))
 
 
 def key_resampling(
-    loaded: LoadedModel, trajectory: Trajectory, question: Question, settings: ResamplingSettings | None
+    loaded: LoadedModel,
+    trajectory: Trajectory,
+    question: Question,
+    settings: ResamplingSettings | None,
+    *,
+    allow_code: bool = False,
 ) -> str:
-    """The id that a resampling will have: a hash of settings, model, end marks, trajectory and gold answer."""
+    """The id that a resampling will have: a hash of settings, model, end marks, trajectory, own and gold answer.
+
+    Where checking an answer runs what the model wrote, it also says whether that was allowed.
+    """
     resolved = resolve_resampling(loaded, trajectory, settings)
     return hash_key(
         "resampling",
@@ -126,8 +136,10 @@ def key_resampling(
         resolved,
         loaded.stop_ids,
         trajectory.id,
+        trajectory.answer,
         question.kind,
         question.gold_key(),
+        allow_code and question.kind in NEEDS_CODE,
     )
 
 
@@ -185,7 +197,8 @@ def _write_on(
         for (border, _), unit in zip(places, units, strict=True):
             response = made[unit.id]
             written = response.token_ids[: limit - border]
-            if response.finish is None:  # its probabilities are NaN
+            # Its probabilities became NaN; had they done so after its end, no other batch would have seen that.
+            if response.finish is None and len(response.token_ids) < limit - border:
                 grade = Grade(None, correct=None, verdict="undecided", error=response.error)
             else:
                 text = decode_text(loaded.tokenizer, (*trajectory.token_ids[:border], *written))

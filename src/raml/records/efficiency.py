@@ -52,3 +52,6 @@ class Attempt:
     """Whether sentences that gave the answer away were taken out of a summary."""
     error: str | None = None
     """Why there is no answer; such an attempt counts neither as right nor as wrong."""
+    gold: str | None = None
+    """The question's `gold_key()` when the answer was checked; None in older files. Where the question was corrected
+    since, the attempt no longer counts."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +17,7 @@ class AnswerPath:
     """The model's own answer along a trajectory. Axes: P prefixes, D distinct answers.
 
     An answer has changed where it is another one (`raml.answers.normalize_answer`), unless it is right before and
-    after. Having none is an answer, too.
+    after. Having none is an answer, too. `kinds` says the same of the distinct texts.
     """
 
     answers: tuple[str | None, ...]
@@ -25,6 +26,8 @@ class AnswerPath:
     """Whether each is right; None where that could not be decided [D]."""
     index: NDArray[np.int32]
     """Which of them was given after each prefix [P]."""
+    kinds: tuple[int, ...]
+    """A number for each that those share which count as the same answer [D]."""
     first_right: int | None
     """Tokens read where the answer is right for the first time, within the reasoning; None if it never is."""
     last_change: int
@@ -42,26 +45,24 @@ def follow_answer(readout: Readout, reasoning_len: int) -> AnswerPath:
     entries = list(zip(texts, readout.correct, strict=True))
     distinct = {entry: place for place, entry in enumerate(dict.fromkeys(entries))}
     lens = [int(prefix_len) for prefix_len in readout.prefix_lens if prefix_len <= reasoning_len]
-    within = entries[: len(lens)]
-    first_right = next((n for n, entry in zip(lens, within, strict=True) if entry[1] is True), None)
-    last_change = _find_last_change(lens, within)
+    index = np.array([distinct[entry] for entry in entries], dtype=np.int32)
+    kinds = _number_kinds(list(distinct))
+    first_right = next((n for n, entry in zip(lens, entries, strict=False) if entry[1] is True), None)
+    changes = [lens[i] for i in range(1, len(lens)) if kinds[index[i]] != kinds[index[i - 1]]]
+    last_change = changes[-1] if changes else 0
     return AnswerPath(
         answers=tuple(text for text, _ in distinct),
         correct=tuple(correct for _, correct in distinct),
-        index=np.array([distinct[entry] for entry in entries], dtype=np.int32),
+        index=index,
+        kinds=kinds,
         first_right=first_right,
         last_change=last_change,
         overthinking=1 - last_change / reasoning_len if reasoning_len else None,
     )
 
 
-def _find_last_change(lens: list[int], entries: list[tuple[str | None, bool | None]]) -> int:
-    """The shortest prefix from which on the answer stays what it is at the end."""
-    last = entries[-1]
-    settled = lens[-1]
-    for prefix_len, entry in zip(reversed(lens), reversed(entries), strict=True):
-        same = (normalize_answer(entry[0]), entry[1]) == (normalize_answer(last[0]), last[1])
-        if not same and not (entry[1] is True and last[1] is True):
-            break
-        settled = prefix_len
-    return settled
+def _number_kinds(entries: Sequence[tuple[str | None, bool | None]]) -> tuple[int, ...]:
+    """Number answers so that right ones have one number, and others one for each normalised text."""
+    marks = [(True, None) if correct is True else (False, normalize_answer(text)) for text, correct in entries]
+    numbers = {mark: number for number, mark in enumerate(dict.fromkeys(marks))}
+    return tuple(numbers[mark] for mark in marks)

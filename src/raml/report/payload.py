@@ -134,6 +134,7 @@ def _describe_readout(readout: Readout, trace: Trace, reasoning_len: int, is_wit
         "prefix_lens": None if has_same_places else _encode_array(readout.prefix_lens, "<i4"),
         "answers": [None if a is None else "withheld" if is_withheld else _shorten(a) for a in path.answers],
         "correct": path.correct,
+        "kinds": path.kinds,
         "index": _encode_array(path.index, "<u1" if len(path.answers) <= 256 else "<i4"),
         "mean_logprob": _encode_array(readout.mean_logprob, "<f4"),
         "margin": _encode_array(readout.margin, "<f4"),

@@ -5,7 +5,7 @@ from raml.sampling.connection import Server, connect_server
 from raml.sampling.draw import ReproducibleDraw, draw_uniforms
 from raml.sampling.imported import make_imported
 from raml.sampling.oracle import ORACLE, ask_oracle
-from raml.sampling.plan import SampleUnit, plan_samples, resolve_sampling
+from raml.sampling.plan import SampleUnit, check_settings, plan_samples, resolve_sampling
 from raml.sampling.sample import BATCH_SIZE, sample_trajectories, stream_trajectories
 from raml.sampling.server import stream_from_server
 from raml.sampling.vllm import VLLM, VLLM_BATCH, check_vllm, fix_dtype, stream_from_vllm
@@ -20,6 +20,7 @@ __all__ = [
     "Server",
     "ServerOptions",
     "ask_oracle",
+    "check_settings",
     "check_vllm",
     "connect_server",
     "draw_uniforms",

@@ -66,7 +66,7 @@ def plan_samples(
         DataError: n or a setting is out of range.
         ModelError: a prompt and max_new_tokens do not fit the model's context together.
     """
-    _check_settings(n, settings)
+    check_settings(n, settings)
     units, stops = [], loaded.stop_ids
     for question in questions:
         own = resolve_prompt(question, prompt)
@@ -144,7 +144,12 @@ def make_trajectory(
     )
 
 
-def _check_settings(n: int, settings: SamplingSettings) -> None:
+def check_settings(n: int, settings: SamplingSettings) -> None:
+    """Refuse what no sampler can follow.
+
+    Raises:
+        DataError: n or a setting is out of range, or max_new_tokens is still open (`resolve_sampling` fills it in).
+    """
     ranges = {
         "n": (n, 1, None),
         "temperature": (settings.temperature, 0, None),

@@ -1,6 +1,10 @@
 """Tables as Markdown text."""
 
+import re
 from collections.abc import Sequence
+
+_SIGNS = re.compile(r"[\\|*]|(?<!\w)_|_(?!\w)")
+"""What Markdown reads as more than itself; an underscore inside a word it does not."""
 
 
 def write_markdown_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -10,5 +14,5 @@ def write_markdown_table(headings: Sequence[str], rows: Sequence[Sequence[str]])
 
 
 def escape_markdown(text: str) -> str:
-    """Keep a name from ending its cell or being read as HTML."""
-    return " ".join(text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").split())
+    """Keep a name from ending its cell or being read as HTML or emphasis."""
+    return " ".join(_SIGNS.sub(r"\\\g<0>", text).replace("&", "&amp;").replace("<", "&lt;").split())

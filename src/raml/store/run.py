@@ -183,13 +183,17 @@ class Run:
 
     def order_attempts(self) -> list[Attempt]:
         """Rewrite the attempts in the order of the trajectories, so that the bytes don't depend on the work's order."""
+        return self.write_attempts(self.read_attempts())
+
+    def write_attempts(self, attempts: Sequence[Attempt]) -> list[Attempt]:
+        """Replace the attempts, put in the order of the trajectories; returns them so."""
         rank = {trajectory.id: i for i, trajectory in enumerate(self.read_trajectories())}
-        attempts = sorted(
-            self.read_attempts(),
+        ordered = sorted(
+            attempts,
             key=lambda a: (rank.get(a.trajectory_id, len(rank)), a.method, a.variant, a.level, a.draw, a.id),
         )
-        write_atomically(self.attempts_path, map(encode_line, attempts))
-        return attempts
+        write_atomically(self.attempts_path, map(encode_line, ordered))
+        return ordered
 
     def order_summaries(self) -> list[Trajectory]:
         """Rewrite the summaries in the order of the trajectories that they are of; returns all."""

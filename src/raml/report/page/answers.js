@@ -14,7 +14,8 @@ const OUTCOMES = {
  * Decode a trajectory's readout.
  *
  * After x[k] tokens the model's own answer was answers[index[k]]; correct[index[k]] is true, false or null as for
- * trajectories, and an answer of null is none. stepOf is that of a trace.
+ * trajectories, and an answer of null is none. Answers that count as the same share a number in kinds. stepOf is that of a
+ * trace.
  */
 function readReadout(trajectory, trace) {
   const source = trajectory.readout;
@@ -37,10 +38,9 @@ function outcomeAt(readout, k) {
   return readout.answers[entry] === null ? "none" : String(readout.correct[entry]);
 }
 
-/** Whether the answer at a place is another one than at the place before; of right ones each is as good as the other. */
+/** Whether the answer at a place is another one than at the place before. */
 function hasChanged(readout, k) {
-  const isRight = outcomeAt(readout, k) === "true" && outcomeAt(readout, k - 1) === "true";
-  return readout.index[k] !== readout.index[k - 1] && !isRight;
+  return readout.kinds[readout.index[k]] !== readout.kinds[readout.index[k - 1]];
 }
 
 /** The answer at the end of the step that holds token i; null where none was asked for. */
