@@ -195,6 +195,48 @@ def test_trajectories_without_reasoning_or_trace_are_counted(copy_of, traced, ca
     assert (done.n_units, done.n_errors) == (4, 1)
 
 
+def test_two_traces_of_one_kind_are_left_out_and_counted(copy_of, traced, capsys):
+    """The gold answer changed after the first: nothing says which one is meant."""
+    run = copy_of(traced)
+    thinking = [t.id for t in Run(run).read_trajectories() if t.mode == "think"]
+    traces = [trace for trace in Run(run).read_traces() if trace.trajectory_id in thinking]
+    again = [replace(trace, id=f"{trace.id}-again", answer_ids=(9,)) for trace in traces]
+    rewrite_traces(run, [*traces, again[0]])
+    call(run, *FEW)
+    assert "Left out: 2 traces of trajectories that have two of one kind" in capsys.readouterr().out
+    (summary,) = json.loads((run / "influence.json").read_text())
+    assert summary["n_trajectories"] == 5
+    rewrite_traces(run, [*traces, *again])
+    with pytest.raises(RunError, match="several traces of the gold answer"):
+        call(run, *FEW)
+
+
+def test_a_limit_that_leaves_no_trajectory_of_the_mode_is_named(copy_of, traced):
+    with pytest.raises(RunError, match="larger --limit"):
+        call(copy_of(traced), "--limit", 1)  # a no-thinking one
+
+
+def test_texts_of_redacted_questions_are_withheld(copy_of, traced):
+    run = copy_of(traced)
+    Run(run).write_questions([replace(question, redacted=True) for question in Run(run).read_questions()])
+    call(run, *FEW)
+    (summary,) = json.loads((run / "influence.json").read_text())
+    assert summary["largest"]["text"] is None
+
+
+def test_trajectories_of_several_writers_that_one_model_scored_are_analysed_apart(copy_of, traced):
+    run = copy_of(traced)
+    other = replace(MODEL, name="another", weights_sha256="11")
+    folder = Run(run)
+    mine = [replace(t, model=other) if t.question_id == "q0" else t for t in folder.read_trajectories()]
+    folder.trajectories_path.unlink()
+    folder.write_trajectories(mine)
+    call(run, *FEW)
+    summaries = json.loads((run / "influence.json").read_text())
+    assert [(made["writer"], made["n_trajectories"]) for made in summaries] == [("another", 2), ("made-up", 4)]
+    assert "made-up, on trajectories of another" in (run / "influence.md").read_text()
+
+
 def test_if_nothing_can_be_measured_the_first_reason_is_the_error(copy_of, traced):
     run = copy_of(traced)
     rewrite_traces(run, [replace(t, prefix_lens=t.prefix_lens[:1], nll=t.nll[:1]) for t in Run(run).read_traces()])

@@ -1,4 +1,5 @@
 import json
+import math
 from dataclasses import replace
 
 import pytest
@@ -63,6 +64,46 @@ def test_sentences_claim_a_difference_only_where_the_test_shows_one(records, qui
     end = next(c for c in summary.modes.contrasts if c.measure == "L̂ at the end")
     word = "lower" if end.difference.value > 0 else "higher"
     assert write_sentences(sure)[0].startswith(f"Thinking ends {word} than no-thinking")
+
+
+def test_a_score_is_said_to_tell_right_from_wrong_only_where_its_test_shows_it(records, quick):
+    """Two questions have right and wrong thinking trajectories: 2 of 4 ways, so no p is below a half."""
+    (summary,) = summarize(*records, quick)
+    sentence = write_sentences(summary)[3]
+    assert sentence.startswith("Within questions no score is shown to tell right from wrong thinking trajectories;")
+    assert "highest AUROC of 9 is that of" in sentence
+    made = summary.recognition[0]
+    sure = tuple(replace(row, within=row.within and replace(row.within, p_holm=0.01)) for row in made.rows)
+    shown = write_sentences(replace(summary, recognition=(replace(made, rows=sure),)))[3]
+    assert "tells right from wrong thinking trajectories best" in shown
+    assert "the highest of 9)" in shown
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_trace_with_a_loss_that_is_no_number_is_left_out_as_a_whole_and_counted(records, quick, value):
+    trajectories, traces, readouts = records
+    nll = traces[0].nll.copy()
+    nll[1] = value
+    (summary,) = summarize(trajectories, [replace(traces[0], nll=nll), *traces[1:]], readouts, quick)
+    (without,) = summarize(trajectories, traces[1:], readouts, quick)
+    assert summary.n_gold == 17
+    assert any(line.startswith("1 traces were left out: L̂ is NaN or infinite") for line in summary.missing)
+    assert (summary.modes, summary.parting, summary.recognition) == (
+        without.modes,
+        without.parting,
+        without.recognition,
+    )
+
+
+def test_answers_that_come_again_are_put_into_plain_form_once(records, monkeypatch, make_readout, make_trajectory):
+    """A readout has thousands of prefixes and few answers, and several measures compare them."""
+    import raml.curves.settling as settling
+
+    seen = []
+    monkeypatch.setattr(settling, "_normalize", settling.lru_cache(lambda text: seen.append(text) or text))
+    trajectory = make_trajectory(answer="3", correct=False)
+    settling.find_landmarks(make_readout(trajectory.id, ["1", "3"] * 500), trajectory)
+    assert sorted(seen) == ["1", "3"]
 
 
 @pytest.mark.parametrize(

@@ -158,3 +158,28 @@ def test_one_question_has_an_effect_and_a_test_but_no_interval():
     assert effect.difference.value == pytest.approx(4)
     assert np.isinf([effect.difference.low, effect.difference.high]).all()
     assert effect.p < 1
+
+
+def test_signs_of_questions_are_flipped_where_a_group_hangs_together():
+    """Differences of three questions are 1, 2 and 3, so p is 2 of the 2³ ways, however many units there are."""
+    values = np.concatenate([np.repeat([1.0 + q, 0.0], 50) for q in range(3)])
+    member, question = np.tile(np.repeat([True, False], 50), 3), np.repeat([0, 1, 2], 100)
+    found = compare(values, member, question, question, hangs_together=True)
+    np.testing.assert_allclose(found.by_question[:, 0], [1, 2, 3])
+    assert found.p[0] == 0.25
+    assert compare(values, member, question, question).p[0] < 0.001
+
+
+def test_a_burst_of_large_values_in_a_stretch_of_some_question_is_no_finding():
+    """Each of ten questions has one burst at a random place; the group is the first fifth of the units of each."""
+    rng, n, p = np.random.default_rng(15), 100, {True: [], False: []}
+    question = np.repeat(np.arange(10), n)
+    member = np.tile(np.arange(n) < n // 5, 10)
+    for _ in range(60):
+        bursts = [np.roll(np.repeat([5.0, 1.0], [n // 5, n - n // 5]), rng.integers(n)) for _ in range(10)]
+        values = np.concatenate(bursts) * rng.exponential(size=10 * n)
+        for hangs_together, own in p.items():
+            options = {"hangs_together": hangs_together, "n_resamples": 199}
+            own.append(compare(values, member, question, question, **options).p[0])
+    assert binomtest(sum(value <= 0.05 for value in p[True]), 60, 0.05).pvalue > 0.01
+    assert np.mean(np.array(p[False]) <= 0.05) > 0.3  # as if each unit of a burst were a finding of its own

@@ -1,5 +1,6 @@
 """Which units belong to a group, which may be its controls, and the strata in which both are compared."""
 
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raml.influence.groups import list_groups
+from raml.influence.groups import CALCULATION, list_groups
 from raml.influence.tokens import measure_influence
 from raml.influence.units import Measured, UnitMaker, find_stretch, number_strata
 from raml.records import InfluenceSettings, ModelIdentity, Trace, TraceSettings, Trajectory
@@ -74,7 +75,7 @@ def test_a_word_that_never_occurs_is_a_group_without_members():
 
 def test_parts_and_tenths_share_out_all_steps():
     measured = [measure(["Add", " 2", " +", " 3", "."], id="t"), measure(["So", " 5"] * 7, id="u")]
-    groups = list_groups(measured)
+    groups = list(list_groups(measured))
     for family in ("part", "position"):
         members = np.array([group.is_member for group in groups if group.family == family])
         assert (members.sum(axis=0) == 1).all()
@@ -130,9 +131,38 @@ def test_what_a_calculation_is(sentence, is_calculation):
     assert bool(group.is_member[0]) is is_calculation
 
 
+@given(st.text("5a=≈ +-*.\\\n", max_size=12))
+def test_a_calculation_is_an_equation_with_a_number_or_an_operator_between_two(text):
+    def is_joined(i, j):
+        return not any(c.isalnum() for c in text[i + 1 : j]) and any(c in "+-*" for c in text[i + 1 : j])
+
+    digits = [i for i, character in enumerate(text) if character == "5"]
+    lines = any("5" in line and ("=" in line or "≈" in line) for line in text.split("\n"))
+    assert bool(CALCULATION.search(text)) is (lines or any(is_joined(i, j) for i in digits for j in digits if i < j))
+
+
+@pytest.mark.parametrize(
+    "text", ["1" + "-" * 40_000, "=" * 40_000, "5 a " * 10_000, "1" + "*" * 40_000, "100," * 8_000]
+)
+def test_a_row_of_marks_without_end_is_read_in_a_moment(text):
+    """As a model that has run into a loop writes it; read again from each mark on, it took half a minute."""
+    begin = time.process_time()
+    CALCULATION.search(text)
+    assert time.process_time() - begin < 2
+
+
+def test_a_sentence_that_reaches_beyond_what_was_followed_has_no_end_though_the_next_trajectory_begins_there():
+    maker = UnitMaker([measure([" a", " b"], id="t"), measure([" c", " d"], id="u")])
+    assert maker.has_ends((0, 0, 2))
+    assert maker.has_ends((1, 1, 2))
+    assert not maker.has_ends((0, 1, 3))
+    assert not maker.has_ends((1, 1, 3))
+    assert not UnitMaker([measure([" a"] * 4, prefix_lens=[0, 2, 4])]).has_ends((0, 1, 4))
+
+
 def test_of_a_coarse_trace_words_and_parts_are_missing_and_sentences_need_both_ends():
     own = measure(TEXT, prefix_lens=[0, 5, 8, 14])
-    groups = list_groups([own])
+    groups = list(list_groups([own]))
     assert {group.family for group in groups} == {"all", "position", "sentence"}
     group = find_group([own], "without numbers")
     assert list_spans(group.units, group.is_member) == [(5, 8)]
@@ -142,11 +172,17 @@ def test_of_a_coarse_trace_words_and_parts_are_missing_and_sentences_need_both_e
 
 def make_units(question, share, size, bins, text):
     units = UnitMaker([measure(["a", "b"])]).make_sentences([(0, 0, 1)] * len(question))
-    columns = {"question": question, "size": size, "bin": bins, "text": text}
+    columns = {"question": question, "owner": question, "size": size, "bin": bins, "text": text}
     return replace(units, share=np.array(share), **{name: np.array(v, dtype=int) for name, v in columns.items()})
 
 
-def test_units_of_a_stratum_agree_in_question_place_size_and_bin():
+def test_units_of_a_stratum_are_of_one_trajectory_or_for_sentences_of_one_question():
+    units = replace(make_units([0] * 4, [0] * 4, [1] * 4, [3] * 4, [0, 1, 2, 3]), owner=np.array([0, 1, 0, 1]))
+    assert number_strata(units, 1).tolist() == [0, 1, 0, 1]
+    assert number_strata(units, 1, across=True).tolist() == [0] * 4
+
+
+def test_units_of_a_stratum_agree_in_trajectory_place_size_and_bin():
     units = make_units(
         question=[0, 0, 1, 1, 0, 0, 0, 0],
         share=[0.1, 0.2, 0.1, 0.2, 0.6, 0.7, 0.1, 0.2],

@@ -2,13 +2,23 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from raml.errors import DataError
 from raml.influence.summary import summarize_influences
-from raml.influence.table import describe_table, judge_words, list_rows, write_json, write_markdown
+from raml.influence.table import (
+    describe_table,
+    find_least_draws,
+    is_significant,
+    judge_words,
+    list_rows,
+    name_summary,
+    write_json,
+    write_markdown,
+)
 from raml.influence.tokens import measure_influence
 from raml.records import InfluenceSettings, ModelIdentity, Trace, TraceSettings, Trajectory
 
@@ -78,6 +88,20 @@ def test_a_planted_jump_is_found_and_said():
     assert row.direction.p_holm < 0.05
     assert "wait brings the answer farther away" in judge_words(summary)
     assert summary.find_row("wait", "right").n_units == summary.find_row("wait", "wrong").n_units == 16
+
+
+def test_a_word_of_trajectories_that_lose_the_answer_all_along_is_not_blamed_for_it():
+    """Of each question's two trajectories one loses the answer at every token, and only it says "Wait"."""
+    rng, rows = np.random.default_rng(4), []
+    for q in range(8):
+        for is_lost in (True, False):
+            pieces = [" a", " b", " c", " d", *(PIECES if is_lost else [" e", *PIECES[1:]])] * 2
+            changes = 0.05 * rng.normal(size=len(pieces)) + (0.5 if is_lost else -0.5)
+            rows.append((f"q{q}", not is_lost, pieces, np.exp(np.concatenate([[3], 3 + np.cumsum(changes)]))))
+    row = summarize_influences(*make_run(rows), n_resamples=9999).find_row("wait")
+    assert row.mean_direction == pytest.approx(0.5, abs=0.05)
+    assert row.direction.difference.value == pytest.approx(0, abs=0.05)
+    assert row.direction.p > 0.01
 
 
 def test_without_a_jump_no_word_is_told_apart():
@@ -172,3 +196,50 @@ def test_what_cannot_be_put_together_is_refused():
     mixed = [*run[2][:1], *others[2][1:]]
     with pytest.raises(DataError, match="differ"):
         summarize_influences(others[0], others[1], mixed)
+    another = replace(run[0][0], model=replace(MODEL, name="another", weights_sha256="11"))
+    with pytest.raises(DataError, match="differ in writer"):
+        summarize_influences([another, *run[0][1:]], *run[1:])
+    second = replace(run[1][0], id="c-again")
+    doubled = [*run[2], measure_influence(run[0][0], second, WORDS)]
+    with pytest.raises(DataError, match="Trajectory t0 has two influences"):
+        summarize_influences(run[0], [*run[1], second], doubled)
+
+
+def test_tenths_are_tested_over_questions_and_so_can_not_stand_out_with_few():
+    """Three questions can't give a p below 2/8, though L̂ jumps in the first tenth alone, and always."""
+    rows = []
+    for q in range(3):
+        losses = np.exp(np.cumsum([0.0, *([1.0] * 2), *([0.01 * (q + 1)] * 18)]))
+        rows.append((f"q{q}", True, [" a", " b"] * 10, losses))
+    summary = summarize_influences(*make_run(rows), n_resamples=999)
+    row = summary.find_row("0–10 %")
+    assert row.size.difference.value == pytest.approx(1, abs=0.05)
+    assert row.size.p == row.direction.p == row.relative.p == 0.25
+
+
+def test_too_few_draws_for_so_many_groups_are_said_and_the_number_named_is_enough():
+    """The smallest p of n draws is 2/(n + 1), times m tests."""
+    run = make_run(draw_rows(jump=3))
+    few = summarize_influences(*run, **DRAWS)
+    least = find_least_draws(few)
+    n_tests = sum(row.direction is not None for row in few.rows)
+    assert 2 / (least + 1) * n_tests < 0.05 <= 2 / least * n_tests
+    assert any(f"--n-resamples {least} or more" in line for line in describe_table(few))
+    enough = summarize_influences(*run, n_resamples=least)
+    assert not any("--n-resamples" in line for line in describe_table(enough))
+    assert is_significant(enough.find_row("wait").direction)
+
+
+def test_the_text_of_a_withheld_question_s_trajectory_is_not_shown():
+    rows = [("q", True, [" secret", " x"], [0.001, 9, 3]), ("r", True, [" a", " x"], [1, 2, 3])]
+    summary = summarize_influences(*make_run(rows), withheld={"q"}, **DRAWS)
+    assert summary.largest.text is None
+    assert "secret" not in write_markdown([summary]) + write_json([summary])
+    assert "a step in trajectory t0" in write_markdown([summary])
+
+
+def test_summaries_of_one_model_have_names_that_differ():
+    run = make_run(draw_rows(1), every=3)
+    run = ([replace(t, model=replace(MODEL, name="writer")) for t in run[0]], *run[1:])
+    assert name_summary(summarize_influences(*run, **DRAWS)) == "made|up, on trajectories of writer, every 3 tokens"
+    assert name_summary(summarize_influences(*make_run(draw_rows(1)), **DRAWS)) == "made|up"

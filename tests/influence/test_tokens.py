@@ -1,5 +1,6 @@
 """Words, parts and steps: what is found in a text, and how far each step moved L̂."""
 
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -46,6 +47,13 @@ def test_a_part_of_a_longer_word_is_not_the_word(text):
 @pytest.mark.parametrize("text", ["(since)", "'since'", "since-then", "Since:", "ever since’", "**Since**"])
 def test_marks_around_a_word_do_not_belong_to_it(text):
     assert len(find(make(text), "since")) == 1
+
+
+@pytest.mark.parametrize(("text", "word"), [("cafe\u0301", "cafe"), ("कि", "क"), ("काम", "म")])
+def test_a_mark_that_combines_with_a_letter_belongs_to_the_word(text, word):
+    """An accent written by itself, and the vowel signs of Devanagari, are no letters to Python."""
+    assert find(make(text), word) == []
+    assert find(make(f"({word}) {text}"), word) == [(word, 0, 1)]
 
 
 def test_a_word_of_several_tokens_is_one_unit_and_may_hold_any_white_space():
@@ -126,7 +134,14 @@ def test_parts_of_arithmetic():
 
 def test_commas_belong_to_thousands_and_not_to_lists():
     assert list_parts("1", ",", "000") == ["number"] * 3
+    assert list_parts("5", ",", "100", ",") == ["number", "", "number", ""]
     assert list_parts("[", "0", ",", "3", "]") == ["", "number", "", "number", ""]
+
+
+def test_a_list_of_numbers_without_end_is_read_in_a_moment():
+    begin = time.process_time()
+    find_parts(make("100," * 20_000))
+    assert time.process_time() - begin < 2
 
 
 def test_hyphens_bullets_emphasis_and_tags_are_no_operators():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -80,16 +80,17 @@ def influence(
         raise DataError(f"--seed is {seed}; it must be at least 0.")
     words = (*word, *_read_words(word_file)) or InfluenceSettings().words
     settings = check_settings(InfluenceSettings(words, epsilon))
-    folder, _, everyone = read_units(run, limit)
+    folder, questions, everyone = read_units(run, limit)
     trajectories = [trajectory for trajectory in everyone if trajectory.mode == mode]
-    traces = _choose_traces(folder, trajectories, target, mode)
+    traces, n_doubled = _choose_traces(folder, trajectories, target, mode)
+    withheld = {question.id for question in questions if question.redacted}
     draws = {"level": level, "n_resamples": n_resamples, "seed": seed}
     clock = StageClock(folder, NAME, {"target": target, "mode": mode, "limit": limit, "settings": settings, **draws})
     with lock_run(run):
         wanted, n_new, errors = _measure(folder, trajectories, traces, settings)
         everything = folder.close_influences()
         influences = [record for record in everything if record.id in wanted]
-        summaries, files = _write(folder, trajectories, traces, influences, draws)
+        summaries, files = _write(folder, trajectories, traces, influences, withheld, draws)
         clock.finish(
             inputs=(folder.trajectories_path, folder.traces_path),
             outputs={folder.influences_path: len(everything), **dict.fromkeys(files)},
@@ -100,9 +101,11 @@ def influence(
             model=traces[0].model if len(summaries) == 1 else None,
         )
     _report_left_out(everyone, trajectories, traces, target, mode, errors)
+    if n_doubled:
+        say(f"Left out: {n_doubled} traces of trajectories that have two of one kind, which differ in the answer.")
     say(f"Wrote {n_new} influences ({len(influences) - n_new} were there) to {folder.influences_path}")
     for summary in summaries:
-        _print(summary)
+        _print(summary, is_named=len(summaries) > 1)
     for path in files:
         say(f"Wrote {path}")
     say(f"Next: raml compress {folder.path} prune, or raml report {folder.path}")
@@ -128,8 +131,11 @@ def _read_words(path: Path | None) -> list[str]:
     return words
 
 
-def _choose_traces(folder: Run, trajectories: Sequence[Trajectory], target: str, mode: Mode) -> list[Trace]:
+def _choose_traces(folder: Run, trajectories: Sequence[Trajectory], target: str, mode: Mode) -> tuple[list[Trace], int]:
     """The traces of one answer along these trajectories, in their order.
+
+    Where a trajectory has two of one model and kind, since its answer changed after the first, nothing says which one
+    is meant; such traces are left out and counted.
 
     Raises:
         RunError: there is none; the message says how to make some.
@@ -137,14 +143,25 @@ def _choose_traces(folder: Run, trajectories: Sequence[Trajectory], target: str,
     rank = {trajectory.id: i for i, trajectory in enumerate(trajectories)}
     traces = [t for t in folder.read_traces() if t.trajectory_id in rank and t.settings.target == target]
     if not trajectories:
-        raise RunError(f"{folder.path} has no trajectories of mode {mode}; choose the other --mode.")
+        raise RunError(
+            f"{folder.path} has no trajectories of mode {mode} among those to look at; choose the other --mode, or a "
+            "larger --limit if there is one."
+        )
     if not traces:
         flag = "" if target == "gold" else f" --target {target}"
         raise RunError(
             f"{folder.path} has no traces of the {target} answer along trajectories of mode {mode}. "
             f"Make them with `raml trace {folder.path}{flag}`."
         )
-    return sorted(traces, key=lambda trace: (rank[trace.trajectory_id], trace.id))
+    kinds = [(trace.trajectory_id, trace.model.key(), trace.settings) for trace in traces]
+    counts = Counter(kinds)
+    alone = [trace for trace, kind in zip(traces, kinds, strict=True) if counts[kind] == 1]
+    if not alone:
+        raise RunError(
+            f"Each trajectory has several traces of the {target} answer in {folder.path}, of answers that differ. "
+            f"Remove {folder.traces_path} and trace again."
+        )
+    return sorted(alone, key=lambda trace: (rank[trace.trajectory_id], trace.id)), len(traces) - len(alone)
 
 
 def _measure(
@@ -185,19 +202,24 @@ def _write(
     trajectories: Sequence[Trajectory],
     traces: Sequence[Trace],
     influences: Sequence[Influence],
+    withheld: Collection[str],
     draws: dict[str, float],
 ) -> tuple[list[InfluenceSummary], list[Path]]:
-    """Summarise each model and kind of trace, and draw them."""
+    """Summarise each writer, model and kind of trace, and draw them."""
     from raml.influence.summary import summarize_influences
     from raml.influence.table import write_json, write_markdown
 
     kinds: dict[tuple[object, ...], list[Influence]] = {}
     by_trace = {trace.id: trace for trace in traces}
+    writers = {trajectory.id: trajectory.model.key() for trajectory in trajectories}
     for record in influences:
-        kinds.setdefault((record.model.key(), by_trace[record.trace_id].settings), []).append(record)
+        kind = writers[record.trajectory_id], record.model.key(), by_trace[record.trace_id].settings
+        kinds.setdefault(kind, []).append(record)
     level, n_resamples, seed = draws["level"], int(draws["n_resamples"]), int(draws["seed"])
     summaries = [
-        summarize_influences(trajectories, traces, own, level=level, n_resamples=n_resamples, seed=seed)
+        summarize_influences(
+            trajectories, traces, own, withheld=withheld, level=level, n_resamples=n_resamples, seed=seed
+        )
         for own in kinds.values()
     ]
     files = [folder.path / f"{NAME}.json", folder.path / f"{NAME}.md"]
@@ -264,11 +286,13 @@ def _report_left_out(
         say(f"and {len(errors) - 5} more left out")
 
 
-def _print(summary: InfluenceSummary) -> None:
-    from raml.influence.table import FAMILIES, describe_table, judge_words, list_rows
+def _print(summary: InfluenceSummary, *, is_named: bool) -> None:
+    from raml.influence.table import FAMILIES, describe_table, judge_words, list_rows, name_summary
 
     # A pipe gets each row on one line, however long.
     screen = console if console.is_terminal else Console(width=1000, highlight=False)
+    if is_named:
+        say(name_summary(summary))
     for family in FAMILIES:
         headings, rows = list_rows(summary, family, is_short=True)
         if not rows:

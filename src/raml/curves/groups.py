@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+import numpy as np
+
 from raml.errors import DataError
 from raml.records import Mode, ModelIdentity, Readout, Trace, TraceSettings, Trajectory
 
@@ -65,6 +67,8 @@ class CurveSet:
     own: dict[str, Trace] = field(default_factory=dict)
     """Traces of the trajectory's own answer."""
     readouts: dict[str, Readout] = field(default_factory=dict)
+    n_broken: int = 0
+    """Traces left out because L̂ is NaN or infinite somewhere."""
     n_doubled: int = 0
     """Records left out because a trajectory has two of a kind, and nothing says which one is meant."""
 
@@ -79,7 +83,8 @@ def group_curves(
     """Sort records by writer, reading model, bridge, span and prefixes, in the order in which these first come.
 
     A trajectory that has two records of one kind in a set, because its answer changed after the first or the readouts
-    differ in how long an answer may be, has none of that kind there; such records are counted.
+    differ in how long an answer may be, has none of that kind there; such records are counted. So are traces in which
+    L̂ is NaN or infinite somewhere, which are left out as wholes.
 
     Raises:
         DataError: there is no record of these trajectories.
@@ -107,6 +112,10 @@ def group_curves(
         made.own, n_own = _index([r for r in of_kind.get("own", ()) if isinstance(r, Trace)])
         made.readouts, n_readouts = _index([r for r in of_kind.get("readout", ()) if isinstance(r, Readout)])
         made.n_doubled = n_gold + n_own + n_readouts
+        for kind in (made.gold, made.own):
+            for trajectory_id in [i for i, trace in kind.items() if not np.isfinite(trace.mean_nll).all()]:
+                del kind[trajectory_id]
+                made.n_broken += 1
     return list(sets.values())
 
 

@@ -31,7 +31,9 @@ READOUT_FEATURES: dict[str, Callable[[Readout, Trajectory], float]] = {
         -find_last_change(readout, by_text=True) / max(1, int(readout.prefix_lens[-1]))
     ),
     "readout gives the own answer": lambda readout, trajectory: float(np.mean(_match_own(readout, trajectory))),
-    "last readout is the own answer": lambda readout, trajectory: float(_match_own(readout, trajectory)[-1]),
+    "last readout is the own answer": lambda readout, trajectory: float(
+        states_own_answer(readout, trajectory, -1, by_text=True)
+    ),
 }
 BASELINES: dict[str, Callable[[Trajectory], float]] = {
     "short response": lambda trajectory: -float(len(trajectory.token_ids)),

@@ -50,7 +50,10 @@ def judge_parting(made: PartingSummary) -> str:
 
 
 def judge_recognition(made: Recognition) -> str:
-    """Say which score tells right from wrong best within questions, and what the combined one adds."""
+    """Say which score tells right from wrong best within questions, and what the combined one does on others.
+
+    That one does is claimed only where its test says so at 5 % after Holm's correction.
+    """
     name = MODE_NAMES[made.mode]
     rows = [row for row in made.rows if row.within is not None and not row.is_baseline]
     if not rows:
@@ -59,7 +62,12 @@ def judge_recognition(made: Recognition) -> str:
     assert best.within is not None
     p = best.within.p_holm
     told = f"{write_estimate(best.within.estimate)}, {'no test' if p is None else 'p ' + write_relation(p)}"
-    text = f'Within questions "{best.score}" tells right from wrong {name} trajectories best (AUROC {told})'
+    if p is not None and p < SIGNIFICANT:
+        text = f'Within questions "{best.score}" tells right from wrong {name} trajectories best (AUROC {told}, '
+        text += f"the highest of {len(rows)})"
+    else:
+        text = f"Within questions no score is shown to tell right from wrong {name} trajectories; the highest AUROC of "
+        text += f'{len(rows)} is that of "{best.score}" ({told})'
     if made.held_out is not None and (combined := made.held_out.rows[0]).pooled is not None:
         text += f"; on held-out questions the combined score has an AUROC of {write_estimate(combined.pooled.estimate)}"
     return f"{text}."

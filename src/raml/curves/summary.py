@@ -93,6 +93,11 @@ def _list_missing(curves: CurveSet, modes: ModeComparison | None, run: str) -> l
         if n_lacking:
             which = "There are no" if n_lacking == len(wanted) else f"{n_lacking} of {len(wanted)} trajectories lack"
             lines.append(f"{which} {name}: `{trace}{flags}`.")
+    if curves.n_broken:
+        lines.append(
+            f"{curves.n_broken} traces were left out: L̂ is NaN or infinite in them. Remove them and trace again with "
+            "`--dtype float32`."
+        )
     if curves.n_doubled:
         lines.append(
             f"{curves.n_doubled} records were left out: a trajectory has two of a kind that differ in the answer or in "

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raml.records import Estimate
-from raml.stats import estimate_mean
+from raml.stats import compute_paired_p_value, estimate_mean
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Effect:
     difference: Estimate
     """Mean over questions of the mean, over a question's units, of value minus the mean of its stratum's controls."""
     p: float
-    """Of the permutation test, two-sided."""
+    """Of the test of labels or of signs, two-sided."""
     p_holm: float
     """Adjusted for all groups of the table (Holm)."""
     n_units: int
@@ -45,6 +45,7 @@ def compare_matched(
     strata: NDArray[np.int64],
     questions: NDArray[np.int64],
     *,
+    hangs_together: bool = False,
     n_resamples: int = 9999,
     seed: int = 0,
 ) -> Differences:
@@ -59,11 +60,15 @@ def compare_matched(
     2018, TEST 27, p. 811), at a cost that grows with the number of strata and not of units; for strata with one member
     it is the same. p = 2 min(tails), at most 1, the labels as they are counted among the draws.
 
+    Labels can't be chance where a group is a stretch of the reasoning: large changes follow large changes, so that a
+    stretch of them is one event and not a hundred. There the signs of the questions' differences are flipped instead.
+
     Args:
         values: Finite [U V].
         is_member: Which units are the group's; the others are controls [U].
-        strata: Number of each unit's stratum [U]; a stratum lies within a question.
+        strata: Number of each unit's stratum [U]; a stratum lies within a trajectory or a question.
         questions: Number of each unit's question [U].
+        hangs_together: The group's units lie side by side: test the questions' differences.
         n_resamples: Draws of the test.
         seed: Of the draws.
     """
@@ -82,10 +87,14 @@ def compare_matched(
         total = sum(n for n, _ in gaps[question])
         for n, own in gaps[question]:
             by_question[k] += own[0] * (n / total)
-            drawn += own[rng.integers(len(own), size=n_resamples)] * (n / total / len(gaps))
+            if not hangs_together:
+                drawn += own[rng.integers(len(own), size=n_resamples)] * (n / total / len(gaps))
     n_units = sum(n for own in gaps.values() for n, _ in own)
     if not gaps:
         return Differences(by_question, np.ones(values.shape[1]), 0)
+    if hangs_together:
+        signs = [compute_paired_p_value(own, n_resamples=n_resamples, seed=seed) for own in by_question.T.tolist()]
+        return Differences(by_question, np.array(signs), n_units)
     return Differences(by_question, _find_p(by_question.mean(axis=0), drawn), n_units)
 
 

@@ -17,8 +17,16 @@ from raml.prompts import split_sentences
 Family = Literal["all", "word", "part", "position", "sentence"]
 EVERY_STEP, EVERY_WORD = "all steps", "all listed words"
 N_TENTHS, N_QUARTERS, N_THIRDS = 10, 4, 3
-CALCULATION = re.compile(r"\d[^\n]*[=≈]|[=≈][^\n]*\d|\d\W*(?:[-+*/×÷·−^]|\\(?:times|cdot|div)\b)\W*\d|\\[dt]?frac\W*\d")
-"""An equation with a number in it, or an operator between two numbers."""
+CALCULATION = re.compile(
+    r"""
+      ^(?=[^\n]*\d)[^\n]*[=≈]
+    | \d[^\w+*/×÷·−^-]*(?:[-+*/×÷·−^]|\\(?:times|cdot|div)\b)\W*\d
+    | \\[dt]?frac\W*\d
+    """,
+    re.VERBOSE | re.MULTILINE,
+)
+"""A line with a number and an equals sign, or an operator between two numbers. Each part of it is read once from each
+digit or line on, so that a long row of dashes takes no longer than other text."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,8 +45,8 @@ class Group:
     """Controls start in the same one of so many equal stretches of the reasoning; 1: anywhere in it."""
 
 
-def list_groups(measured: Sequence[Measured]) -> list[Group]:
-    """Sort what was measured into all groups that can be.
+def list_groups(measured: Sequence[Measured]) -> Iterator[Group]:
+    """Sort what was measured into all groups that can be, one at a time: a word's controls are nearly all steps.
 
     Words and parts need L̂ after every token and are missing without; positions take steps as they are; sentences need
     L̂ at both their ends. All trajectories are of one model, and traced and measured with the same settings.
@@ -47,15 +55,16 @@ def list_groups(measured: Sequence[Measured]) -> list[Group]:
     words = measured[0].influence.settings.words
     places = [find_words(own.trajectory, words) for own in measured]
     steps = maker.make_steps()
-    groups = [_make_group("all", EVERY_STEP, steps, np.ones(len(steps), dtype=bool))]
+    yield _make_group("all", EVERY_STEP, steps, np.ones(len(steps), dtype=bool))
     if has_every_token(measured):
-        groups += _group_words(maker, places, words)
+        yield from _group_words(maker, places, words)
         part = np.array([part for own in measured for part in own.influence.parts])
-        groups += [_make_group("part", name, steps, part == name, N_QUARTERS) for name in PARTS]
+        for name in PARTS:
+            yield _make_group("part", name, steps, part == name, N_QUARTERS)
     tenth = find_stretch(steps.share, N_TENTHS)
     for i in range(N_TENTHS):
-        groups.append(_make_group("position", f"{10 * i}–{10 * (i + 1)} %", steps, tenth == i))
-    return groups + _group_sentences(maker, places)
+        yield _make_group("position", f"{10 * i}–{10 * (i + 1)} %", steps, tenth == i)
+    yield from _group_sentences(maker, places)
 
 
 def has_every_token(measured: Sequence[Measured]) -> bool:
@@ -71,7 +80,7 @@ def list_sentences(measured: Sequence[Measured]) -> Iterator[tuple[Span, int, in
             yield (i, start, stop), k, len(sentences)
 
 
-def _group_words(maker: UnitMaker, places: Sequence[Sequence[WordPlace]], words: Sequence[str]) -> list[Group]:
+def _group_words(maker: UnitMaker, places: Sequence[Sequence[WordPlace]], words: Sequence[str]) -> Iterator[Group]:
     """Each listed word and all of them; controls are stretches of as many tokens that touch no listed word."""
     free: list[NDArray[np.bool_]] = []
     found: list[tuple[int, WordPlace]] = []
@@ -83,10 +92,8 @@ def _group_words(maker: UnitMaker, places: Sequence[Sequence[WordPlace]], words:
             if place.stop <= n_tokens:
                 found.append((i, place))
     windows = {n: _make_windows(maker, free, n) for n in {place.stop - place.start for _, place in found}}
-    return [
-        _make_word_group(maker, name, [(i, p) for i, p in found if name in (EVERY_WORD, p.word)], windows)
-        for name in (EVERY_WORD, *words)
-    ]
+    for name in (EVERY_WORD, *words):
+        yield _make_word_group(maker, name, [(i, p) for i, p in found if name in (EVERY_WORD, p.word)], windows)
 
 
 def _make_windows(maker: UnitMaker, free: Sequence[NDArray[np.bool_]], n: int) -> Units:
@@ -110,7 +117,7 @@ def _make_word_group(
     return Group("word", name, units, np.arange(len(units)) < len(members), is_mixed, N_QUARTERS)
 
 
-def _group_sentences(maker: UnitMaker, places: Sequence[Sequence[WordPlace]]) -> list[Group]:
+def _group_sentences(maker: UnitMaker, places: Sequence[Sequence[WordPlace]]) -> Iterator[Group]:
     """Sentences by what they hold and by where they stand; controls are the other sentences."""
     spans: list[Span] = []
     labels: list[set[str]] = []
@@ -125,11 +132,9 @@ def _group_sentences(maker: UnitMaker, places: Sequence[Sequence[WordPlace]]) ->
             labels.append(own)
     units = maker.make_sentences(spans)
     by_content = "with a listed word", "with a calculation", "with other numbers", "without numbers"
-    groups = []
     for name in (*by_content, "first sentence", "between them", "last sentence"):
         is_member = np.array([name in own for own in labels], dtype=bool)
-        groups.append(_make_group("sentence", name, units, is_member, N_THIRDS if name in by_content else 1))
-    return groups
+        yield _make_group("sentence", name, units, is_member, N_THIRDS if name in by_content else 1)
 
 
 def _name_content(sentence: str) -> str:

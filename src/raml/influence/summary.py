@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from statistics import median
 from typing import Literal
 
@@ -59,7 +60,8 @@ class LargestStep:
     """The step with the largest finite |ΔL̂|/L̂: an example of what that measure does where L̂ is near 0."""
 
     trajectory_id: str
-    text: str
+    text: str | None
+    """None where it must not be shown in public."""
     before: float
     after: float
     """L̂ in nats."""
@@ -72,6 +74,8 @@ class InfluenceSummary:
     """What moves an answer's L̂ in one model."""
 
     model: str
+    """What scored."""
+    writer: str
     settings: InfluenceSettings
     trace: TraceSettings
     """Of the traces whose steps these are."""
@@ -101,6 +105,7 @@ def summarize_influences(
     traces: Sequence[Trace],
     influences: Sequence[Influence],
     *,
+    withheld: Collection[str] = (),
     level: float = 0.95,
     n_resamples: int = 9999,
     seed: int = 0,
@@ -110,14 +115,15 @@ def summarize_influences(
     Args:
         trajectories: Those of one mode; what has no influence here is not looked at.
         traces: Those that the influences are of are taken.
-        influences: Of one model, one kind of trace and one set of words.
+        influences: Of one model, one kind of trace and one set of words, one a trajectory.
+        withheld: Questions of whose trajectories no text may be shown in public.
         level: Of the intervals.
         n_resamples: Draws of each interval and each test.
         seed: Of these draws.
 
     Raises:
-        DataError: there is nothing to summarise, the influences differ in model, mode or settings, or an option is out
-            of range.
+        DataError: there is nothing to summarise, the influences differ in writer, model, mode or settings, a
+            trajectory has two, or an option is out of range.
     """
     if n_resamples < 1:
         raise DataError(f"--n-resamples is {n_resamples}; it must be at least 1.")
@@ -135,6 +141,7 @@ def summarize_influences(
     sentences = [span for span, _, _ in list_sentences(measured)]
     return InfluenceSummary(
         model=first.trace.model.name,
+        writer=first.trajectory.model.name,
         settings=first.influence.settings,
         trace=first.trace.settings,
         mode=first.trajectory.mode,
@@ -146,7 +153,7 @@ def summarize_influences(
         every_token=has_every_token(measured),
         n_sentences=len(sentences),
         n_sentences_unknown=sum(not maker.has_ends(span) for span in sentences),
-        largest=_find_largest(measured),
+        largest=_find_largest(measured, withheld),
         level=level,
         n_resamples=n_resamples,
         rows=_adjust(rows),
@@ -157,7 +164,11 @@ def _join(
     trajectories: Sequence[Trajectory], traces: Sequence[Trace], influences: Sequence[Influence]
 ) -> list[Measured]:
     """Put each influence beside its trace and trajectory, in the order of the trajectories."""
-    by_trace, by_trajectory = {trace.id: trace for trace in traces}, {i.trajectory_id: i for i in influences}
+    by_trace = {trace.id: trace for trace in traces}
+    by_trajectory: dict[str, Influence] = {}
+    for own in influences:
+        if by_trajectory.setdefault(own.trajectory_id, own) is not own:
+            raise DataError(f"Trajectory {own.trajectory_id} has two influences; give the one that is meant.")
     measured = [
         Measured(trajectory, by_trace[own.trace_id], own)
         for trajectory in trajectories
@@ -165,9 +176,14 @@ def _join(
     ]
     if not measured:
         raise DataError("There is nothing to summarise: none of these trajectories has an influence with its trace.")
-    kinds = {(m.trace.model.key(), m.trace.settings, m.influence.settings, m.trajectory.mode) for m in measured}
+    kinds = {
+        (m.trajectory.model.key(), m.trace.model.key(), m.trace.settings, m.influence.settings, m.trajectory.mode)
+        for m in measured
+    }
     if len(kinds) > 1:
-        raise DataError("The influences differ in model, mode, trace settings or words; summarise those of one kind.")
+        raise DataError(
+            "The influences differ in writer, model, mode, trace settings or words; summarise those of one kind."
+        )
     for own in measured:
         check_trace(own.trajectory, own.trace)
     return measured
@@ -191,7 +207,9 @@ class _Sorter:
             self._units, self._strata = group.units, {}
         if (outcome, group.n_stretches) not in self._strata:
             units = group.units.select(self.choose(group.units, outcome))
-            self._strata[outcome, group.n_stretches] = number_strata(units, group.n_stretches)
+            self._strata[outcome, group.n_stretches] = number_strata(
+                units, group.n_stretches, across=group.family == "sentence"
+            )
         return self._strata[outcome, group.n_stretches]
 
 
@@ -205,10 +223,9 @@ def _make_row(
     relative = measure_relative(units.before, units.after)
     known = np.isfinite(relative)
     draws = {"n_resamples": int(options["n_resamples"]), "seed": int(options["seed"])}
-    robust = compare_matched(
-        np.stack([np.abs(direction), direction], axis=1), is_member, strata, units.question, **draws
-    )
-    paper = compare_matched(relative[known, None], is_member[known], strata[known], units.question[known], **draws)
+    compare = partial(compare_matched, hangs_together=group.family == "position", **draws)
+    robust = compare(np.stack([np.abs(direction), direction], axis=1), is_member, strata, units.question)
+    paper = compare(relative[known, None], is_member[known], strata[known], units.question[known])
     effects = make_effects([SIZE, DIRECTION], robust, level=options["level"], **draws)
     effects |= make_effects([RELATIVE], paper, level=options["level"], **draws)
     own_relative = relative[is_member & known].tolist()
@@ -243,7 +260,7 @@ def _adjust(rows: Sequence[InfluenceRow]) -> tuple[InfluenceRow, ...]:
     return tuple(done)
 
 
-def _find_largest(measured: Sequence[Measured]) -> LargestStep | None:
+def _find_largest(measured: Sequence[Measured], withheld: Collection[str]) -> LargestStep | None:
     """The step with the largest finite |ΔL̂|/L̂."""
     found: tuple[float, Measured, int] | None = None
     for own in measured:
@@ -257,5 +274,5 @@ def _find_largest(measured: Sequence[Measured]) -> LargestStep | None:
     value, own, step = found
     start, stop = own.trace.prefix_lens[step : step + 2].tolist()
     loss, log_change = own.trace.mean_nll, float(own.influence.log_change[step])
-    text = own.read(start, stop)
+    text = None if own.trajectory.question_id in withheld else own.read(start, stop)
     return LargestStep(own.trajectory.id, text, float(loss[step]), float(loss[step + 1]), value, log_change)

@@ -10,7 +10,7 @@ import msgspec
 from raml.influence.effects import Effect
 from raml.influence.groups import EVERY_STEP, EVERY_WORD, Family
 from raml.influence.summary import InfluenceRow, InfluenceSummary
-from raml.records import Estimate
+from raml.records import Estimate, TraceSettings
 from raml.stats import write_p
 from raml.store import escape_markdown, write_markdown_table
 
@@ -55,18 +55,21 @@ def describe_table(summary: InfluenceSummary) -> list[str]:
         f"Δ log: change of log(L̂ + {epsilon:g}); below 0 the answer came nearer. Beyond controls: a unit's value minus "
         "the mean of its controls, averaged over a question's units and then over questions, with the "
         f"{level} interval over questions.",
-        "Controls of a token or word: stretches of as many tokens without it, of the same question, about as frequent "
-        "(a factor of 2), in the same quarter of the reasoning; of a tenth: tokens of other tenths, about as frequent; "
-        "of a sentence: others of the same question, about as long, in the same third unless places are compared.",
-        f"p: labels permuted among a unit and its controls ({summary.n_resamples:,} draws); Holm: for all groups of "
-        "these tables, of all, right and wrong trajectories. Units without any control are counted and left out there.",
+        "Controls of a token or word: stretches of as many tokens without it, of the same trajectory, about as "
+        "frequent (a factor of 2), in the same quarter of the reasoning; of a tenth: tokens of its other tenths, about "
+        "as frequent; of a sentence: others of the same question, about as long, in the same third unless places are "
+        "compared.",
+        f"p: labels permuted among a unit and its controls ({summary.n_resamples:,} draws), of a tenth, whose tokens "
+        "hang together: signs of the questions' differences flipped; Holm: for all groups of these tables, of all, "
+        "right and wrong trajectories. Units without any control are counted and left out there.",
     ]
     row = summary.find_row(EVERY_STEP)
     if row is not None and row.n_undefined:
         lines.append(f"At {row.n_undefined:,} steps L̂ before is 0, so |ΔL̂|/L̂ is infinite or undefined; left out of it.")
     if (step := summary.largest) is not None:
         lines.append(
-            f"The largest |ΔL̂|/L̂ is {step.relative:,.4g}: {step.text!r} in trajectory {step.trajectory_id} moves L̂ "
+            f"The largest |ΔL̂|/L̂ is {step.relative:,.4g}: {'a step' if step.text is None else repr(step.text)} in "
+            f"trajectory {step.trajectory_id} moves L̂ "
             f"from {step.before:.3g} to {step.after:.3g} nats; Δ log is {step.log_change:+.2f} there."
         )
     return lines + _list_gaps(summary)
@@ -76,7 +79,7 @@ def judge_words(summary: InfluenceSummary) -> str:
     """Say in a sentence which listed words move L̂ unlike their controls, at a level of 5 % after Holm's correction."""
     if not summary.every_token:
         return (
-            f"Words and parts of {summary.model} can't be measured: L̂ is not known after every token. "
+            f"Words and parts of {name_summary(summary)} can't be measured: L̂ is not known after every token. "
             "Make such traces with `raml trace RUN --every 1`."
         )
     rows = [row for row in summary.rows if row.family == "word" and row.group != EVERY_WORD and row.outcome == "all"]
@@ -97,7 +100,7 @@ def write_markdown(summaries: Sequence[InfluenceSummary]) -> str:
     """Write sentence, tables and notes of each model and kind of trace."""
     parts: list[str] = []
     for summary in summaries:
-        parts += [f"# {escape_markdown(summary.model)}\n", f"{escape_markdown(judge_words(summary))}\n"]
+        parts += [f"# {escape_markdown(name_summary(summary))}\n", f"{escape_markdown(judge_words(summary))}\n"]
         for family, title in FAMILIES.items():
             headings, rows = list_rows(summary, family)
             if rows:
@@ -110,6 +113,25 @@ def write_json(summaries: Sequence[InfluenceSummary]) -> str:
     """Write the summaries as a list, each with its sentence; an interval without ends has null there."""
     plain = [{**msgspec.to_builtins(summary), "sentence": judge_words(summary)} for summary in summaries]
     return msgspec.json.format(msgspec.json.encode(plain), indent=2).decode() + "\n"
+
+
+def name_summary(summary: InfluenceSummary) -> str:
+    """Name a summary by its model and by what is not usual about its traces."""
+    usual, traced, parts = TraceSettings(), summary.trace, [summary.model]
+    parts += [] if summary.writer == summary.model else [f"on trajectories of {summary.writer}"]
+    every = "by sentence" if traced.every == "sentence" else f"every {traced.every} tokens"
+    parts += [] if traced.every == usual.every else [every]
+    parts += [] if traced.span == usual.span else ["whole responses"]
+    return ", ".join(parts + ([] if traced.bridge == usual.bridge else [f"bridge {traced.bridge!r}"]))
+
+
+def find_least_draws(summary: InfluenceSummary) -> int:
+    """How many draws a p-value of these tables needs at least to be below the level after Holm's correction.
+
+    The smallest p of n draws is 2/(n + 1), and the smallest of m is multiplied by m.
+    """
+    n_tests = sum(row.direction is not None for row in summary.rows)
+    return math.ceil(2 * n_tests / SIGNIFICANT - 1e-6)
 
 
 def is_significant(effect: Effect | None) -> bool:
@@ -126,6 +148,11 @@ def _list_gaps(summary: InfluenceSummary) -> list[str]:
     if mixed := [f"{row.group} {row.n_mixed} of {row.n_units}" for row in words if row.n_mixed]:
         lines.append(
             f"Words whose tokens hold more than the word, such as a comma, counted with it: {', '.join(mixed)}."
+        )
+    if summary.n_resamples < (least := find_least_draws(summary)):
+        lines.append(
+            f"With {summary.n_resamples:,} draws no group of so many can have a p below {SIGNIFICANT:g} after Holm's "
+            f"correction; use --n-resamples {least} or more."
         )
     if not summary.every_token:
         lines.append("L̂ is not known after every token: words and parts are missing, and a step is several tokens.")

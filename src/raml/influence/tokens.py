@@ -6,6 +6,7 @@ import bisect
 import itertools
 import math
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -24,7 +25,7 @@ _TEXT = re.compile(
     r"""
       </?\w+>
     | ^[ \t]*(?:[-*+]|\d+[.)])[ ]
-    | (?P<number>\d{1,3}(?:,\d{3})+(?![\d,])(?:\.\d+)?|\d+(?:\.\d+)?)
+    | (?P<number>(?<!\d,)\d{1,3}(?:,\d{3})+(?![\d,])(?:\.\d+)?|\d+(?:\.\d+)?)
     | (?P<operator>\\(?:times|cdot|div|[dt]?frac|sqrt|pm|leq?|geq?|neq?|approx|equiv)(?![A-Za-z])
         | (?<=[\d)])[ ]?\*\*[ ]?(?=[\d(]) | (?<![*])[*](?![*]) | (?<![^\W\d_])[-/](?![^\W\d_]) | [+=<>×÷·−±≤≥≠≈^%])
     | \\[A-Za-z]+
@@ -67,8 +68,9 @@ def find_words(trajectory: Trajectory, words: Sequence[str]) -> list[WordPlace]:
     """Find listed words in a trajectory's text and say which tokens hold them, in the order of the text.
 
     Case does not count, white space inside a word of several may be any, and only whole words are found: letters,
-    digits and apostrophes with a letter behind belong to a word. Where two listed words begin at one place the longer
-    one is found, and what is found does not overlap, except that one token may hold two.
+    digits, marks that combine with letters, and apostrophes with a letter behind belong to a word. Where two listed
+    words begin at one place the longer one is found, and what is found does not overlap, except that one token may
+    hold two.
 
     Args:
         trajectory: Its text is searched as a whole, whatever its tokens are.
@@ -79,6 +81,8 @@ def find_words(trajectory: Trajectory, words: Sequence[str]) -> list[WordPlace]:
     pattern = re.compile(rf"(?<!\w)(?<!\w['’])(?:{alternatives})(?!['’]?\w)", re.IGNORECASE)
     places = []
     for match in pattern.finditer(trajectory.text):
+        if _is_mark(trajectory.text, match.start() - 1) or _is_mark(trajectory.text, match.end()):
+            continue  # the accent or vowel sign of a letter: more of the word follows, or came before
         start, stop = _find_tokens(trajectory.token_ends, *match.span())
         begins = trajectory.token_ends[start - 1] if start else 0
         whole = trajectory.text[begins : trajectory.token_ends[stop - 1]]
@@ -191,6 +195,11 @@ def _join(parts: Iterable[frozenset[Part]]) -> Part:
     """The one part that tokens belong to; "other" where they belong to several or none."""
     found = frozenset[Part]().union(*parts)
     return next(iter(found)) if len(found) == 1 else "other"
+
+
+def _is_mark(text: str, place: int) -> bool:
+    """Whether a character combines with the one before it, as accents and vowel signs do."""
+    return 0 <= place < len(text) and unicodedata.category(text[place]).startswith("M")
 
 
 def _find_tokens(token_ends: Sequence[int], begin: int, end: int) -> tuple[int, int]:

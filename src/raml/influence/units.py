@@ -69,17 +69,22 @@ class UnitMaker:
         questions = dict.fromkeys(own.trajectory.question_id for own in measured)
         place = {question: k for k, question in enumerate(questions)}
         self._questions = np.array([place[own.trajectory.question_id] for own in measured], dtype=np.int64)
-        self._losses = [
-            dict(zip(own.trace.prefix_lens.tolist(), own.trace.mean_nll.tolist(), strict=True)) for own in measured
-        ]
         self._followed = np.array([own.trace.prefix_lens[-1] for own in measured], dtype=np.int64)
+        # All prefixes one behind the other, in ascending numbers of which each trajectory has its own stretch.
+        self._stride = int(self._followed.max()) + 1
+        self._prefixes = np.concatenate([i * self._stride + own.trace.prefix_lens for i, own in enumerate(measured)])
+        self._losses = np.concatenate([own.trace.mean_nll for own in measured])
         self._frequency = Counter(token for own in measured for token in own.trajectory.token_ids)
         self._texts: dict[str, int] = {}
 
     def has_ends(self, span: Span) -> bool:
         """Whether L̂ is known where a stretch starts and where it stops."""
-        owner, start, stop = span
-        return start in self._losses[owner] and stop in self._losses[owner]
+        owner, *ends = span
+        for end in ends:
+            number = owner * self._stride + end
+            if end > self._followed[owner] or self._prefixes[np.searchsorted(self._prefixes, number)] != number:
+                return False
+        return True
 
     def make_steps(self) -> Units:
         """All steps between scored prefixes, in the order of the trajectories."""
@@ -115,8 +120,8 @@ class UnitMaker:
             question=self._questions[owner],
             start=start,
             stop=stop,
-            before=np.array([self._losses[i][place] for i, place, _ in spans], dtype=float),
-            after=np.array([self._losses[i][place] for i, _, place in spans], dtype=float),
+            before=self._losses[np.searchsorted(self._prefixes, owner * self._stride + start)],
+            after=self._losses[np.searchsorted(self._prefixes, owner * self._stride + stop)],
             share=start / self._followed[owner],
             size=size,
             bin=bins,
@@ -135,27 +140,44 @@ def find_stretch(share: NDArray[np.float64], n: int) -> NDArray[np.int64]:
     return np.minimum((share * n + 1e-9).astype(np.int64), n - 1)
 
 
-def number_strata(units: Units, n_stretches: int) -> NDArray[np.int64]:
+def number_strata(units: Units, n_stretches: int, *, across: bool = False) -> NDArray[np.int64]:
     """Number the strata in which members and controls are compared [U].
 
-    Units of a stratum are of one question, start in the same one of so many equal stretches of the reasoning, and have
-    the same size and bin. A bin that holds only one text there, to which nothing else can be compared, is put together
-    with the nearest bin, of two equally near ones with the upper. So the strata depend on what is written, and not on
-    which group is looked at.
+    Units of a stratum are of one trajectory, start in the same one of so many equal stretches of the reasoning, and
+    have the same size and bin. Of one trajectory, since a question's trajectories differ: where "wait" is written
+    mostly in those that go wrong, their other tokens move L̂ unlike those of the others too. With `across` they are of
+    one question, for what a trajectory has too few of.
+
+    A bin that holds only one text there, to which nothing else can be compared, is put together with the nearest bin,
+    of two equally near ones with the upper. So the strata depend on what is written, and not on which group is looked
+    at.
     """
-    cells = np.stack([units.question, find_stretch(units.share, n_stretches), units.size], axis=1)
-    _, cell = np.unique(cells, axis=0, return_inverse=True)
-    rows = np.unique(np.stack([cell.ravel(), units.bin, units.text], axis=1), axis=0)
+    cell = _number_rows(units.question if across else units.owner, find_stretch(units.share, n_stretches), units.size)
+    pair = _number_rows(cell, units.bin)
+    _, first = np.unique(pair, return_index=True)
+    # Of a bin's texts two that differ are enough.
+    lowest, highest = np.full(len(first), len(units) + units.text.max(initial=0)), np.full(len(first), -1)
+    np.minimum.at(lowest, pair, units.text)
+    np.maximum.at(highest, pair, units.text)
+    keys = list(zip(cell[first].tolist(), units.bin[first].tolist(), strict=True))
     texts: dict[int, dict[int, set[int]]] = {}
-    for one, own_bin, text in rows.tolist():
-        texts.setdefault(one, {}).setdefault(own_bin, set()).add(text)
+    for (one, own_bin), *two in zip(keys, lowest.tolist(), highest.tolist(), strict=True):
+        texts.setdefault(one, {})[own_bin] = set(two)
     number: dict[tuple[int, int], int] = {}
     n_strata = 0
     for one, by_bin in texts.items():
         for block in _join_bins(by_bin):
             number |= {(one, own_bin): n_strata for own_bin in block}
             n_strata += 1
-    return np.array([number[pair] for pair in zip(cell.ravel().tolist(), units.bin.tolist(), strict=True)], dtype=int)
+    return np.array([number[key] for key in keys], dtype=np.int64)[pair]
+
+
+def _number_rows(*columns: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Number the rows of columns of whole numbers, none below 0: equal rows alike, in ascending order [U]."""
+    numbers = np.zeros(len(columns[0]), dtype=np.int64)
+    for column in columns:
+        _, numbers = np.unique(numbers * (int(column.max(initial=0)) + 1) + column, return_inverse=True)
+    return numbers
 
 
 def _join_bins(texts: dict[int, set[int]]) -> list[list[int]]:
