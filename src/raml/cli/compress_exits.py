@@ -82,7 +82,8 @@ def _describe(variant: str, confidence: float, agreements: Sequence[Agreement]) 
     n_same = sum(agreement.same_exit and agreement.same_answer for agreement in agreements)
     text = (
         f"Verified with {variant}, at {confidence:g}: of {n} trajectories decoded again, {n_stopped} stopped before "
-        f"their end, and {n_same} end at the place and with the answer that were computed; {n_equal} of {n_drawn} draw the recorded tokens."
+        f"their end, and {n_same} end at the place and with the answer that were computed; {n_equal} of {n_drawn} draw "
+        "the recorded tokens."
     )
     if n > n_drawn:
         text += f" The tokens of {n - n_drawn} were replayed, as nobody here knows how they were drawn."
