@@ -159,6 +159,19 @@ def test_without_traces_of_that_answer_the_command_to_run_is_named(copy_of, trac
         call(run)
 
 
+def test_what_is_said_of_the_own_answer_does_not_overwrite_what_is_said_of_the_gold_one(copy_of, measured):
+    run = copy_of(measured)
+    before = (run / "influence.json").read_bytes()
+    traces = Run(run).read_traces()
+    own = [replace(t, id=f"{t.id}-own", settings=replace(t.settings, target="own"), nll=t.nll + 1) for t in traces]
+    rewrite_traces(run, [*traces, *own])
+    call(run, *FEW, "--target", "own")
+    assert (run / "influence.json").read_bytes() == before
+    (summary,) = json.loads((run / "influence-own-answer.json").read_text())
+    assert summary["trace"]["target"] == "own"
+    assert (run / "figures" / "influence-own-answer-groups.svg").exists()
+
+
 def test_traces_of_several_settings_are_analysed_apart(copy_of, traced):
     run = copy_of(traced)
     traces = Run(run).read_traces()

@@ -90,7 +90,8 @@ def influence(
         wanted, n_new, errors = _measure(folder, trajectories, traces, settings)
         everything = folder.close_influences()
         influences = [record for record in everything if record.id in wanted]
-        summaries, files = _write(folder, trajectories, traces, influences, withheld, draws)
+        stem = f"{NAME}{'-own-answer' * (target == 'own')}{'-nothink' * (mode == 'nothink')}"
+        summaries, files = _write(folder, stem, trajectories, traces, influences, withheld, draws)
         clock.finish(
             inputs=(folder.trajectories_path, folder.traces_path),
             outputs={folder.influences_path: len(everything), **dict.fromkeys(files)},
@@ -105,7 +106,7 @@ def influence(
         say(f"Left out: {n_doubled} traces of trajectories that have two of one kind, which differ in the answer.")
     say(f"Wrote {n_new} influences ({len(influences) - n_new} were there) to {folder.influences_path}")
     for summary in summaries:
-        _print(summary, is_named=len(summaries) > 1)
+        _print(summary, stem, is_named=len(summaries) > 1)
     for path in files:
         say(f"Wrote {path}")
     say(f"Next: raml compress {folder.path} prune, or raml report {folder.path}")
@@ -199,6 +200,7 @@ def _measure(
 
 def _write(
     folder: Run,
+    stem: str,
     trajectories: Sequence[Trajectory],
     traces: Sequence[Trace],
     influences: Sequence[Influence],
@@ -222,24 +224,24 @@ def _write(
         )
         for own in kinds.values()
     ]
-    files = [folder.path / f"{NAME}.json", folder.path / f"{NAME}.md"]
+    files = [folder.path / f"{stem}.json", folder.path / f"{stem}.md"]
     for path, text in zip(files, (write_json(summaries), write_markdown(summaries)), strict=True):
         write_atomically(path, text.encode())
     for i, summary in enumerate(summaries):
-        files += _draw(folder, summary, "" if len(summaries) == 1 else f"-{i + 1}")
+        files += _draw(folder, summary, stem, "" if len(summaries) == 1 else f"-{i + 1}")
     return summaries, files
 
 
-def _draw(folder: Run, summary: InfluenceSummary, suffix: str) -> list[Path]:
+def _draw(folder: Run, summary: InfluenceSummary, stem: str, suffix: str) -> list[Path]:
     from raml.figures import save_figure
     from raml.figures.influence import plot_influence, plot_influence_groups
     from raml.influence.table import FAMILIES
 
     panels = {title: list(_list_bars(summary, (family,))) for family, title in FAMILIES.items() if family != "word"}
     panels = {title: bars for title, bars in panels.items() if any(bar.n for bar in bars)}
-    figures = {f"{NAME}-groups": plot_influence_groups(panels, level=summary.level)}
+    figures = {f"{stem}-groups": plot_influence_groups(panels, level=summary.level)}
     if summary.every_token:
-        figures = {NAME: plot_influence(list(_list_bars(summary, ("all", "word"))), level=summary.level)} | figures
+        figures = {stem: plot_influence(list(_list_bars(summary, ("all", "word"))), level=summary.level)} | figures
     return [
         path
         for name, figure in figures.items()
@@ -286,7 +288,7 @@ def _report_left_out(
         say(f"and {len(errors) - 5} more left out")
 
 
-def _print(summary: InfluenceSummary, *, is_named: bool) -> None:
+def _print(summary: InfluenceSummary, stem: str, *, is_named: bool) -> None:
     from raml.influence.table import FAMILIES, describe_table, judge_words, list_rows, name_summary
 
     # A pipe gets each row on one line, however long.
@@ -307,5 +309,5 @@ def _print(summary: InfluenceSummary, *, is_named: bool) -> None:
     for line in describe_table(summary):
         say(f"Note: {line}")
     if any(row.outcome == "right" for row in summary.rows):
-        say(f"Note: right and wrong trajectories by themselves, and effects on |ΔL̂|/L̂, are in {NAME}.md.")
+        say(f"Note: right and wrong trajectories by themselves, and effects on |ΔL̂|/L̂, are in {stem}.md.")
     say(judge_words(summary))
