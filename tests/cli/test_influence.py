@@ -260,7 +260,7 @@ def test_if_nothing_can_be_measured_the_first_reason_is_the_error(copy_of, trace
 def test_no_thinking_trajectories_are_looked_at_when_asked_for(copy_of, traced):
     run = copy_of(traced)
     call(run, *FEW, "--mode", "nothink")
-    (summary,) = json.loads((run / "influence.json").read_text())
+    (summary,) = json.loads((run / "influence-nothink.json").read_text())
     assert (summary["mode"], summary["n_trajectories"]) == ("nothink", 3)
 
 

@@ -9,12 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from raml.cli.options import LoadOptions, parse_bytes
-from raml.cli.stage import console, say
+from raml.cli.stage import print_table, say
 from raml.cli.units import Unit, make_units, read_units
 from raml.records import Alignment, AlignmentSettings, Question, Trajectory
 from raml.store import Run, StageClock, lock_run, write_atomically
@@ -207,19 +204,8 @@ def _print(summary: AlignmentSummary) -> None:
     from raml.updates.alignment_summary import judge_equation
     from raml.updates.alignment_table import describe_table, list_differences, list_rows
 
-    # A pipe gets each row on one line, however long.
-    screen = console if console.is_terminal else Console(width=1000, highlight=False)
     for headings, rows in (list_rows(summary), list_differences(summary)):
-        if not rows:
-            continue
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for heading in headings:
-            is_name = heading in ("text", "right minus", "measure")
-            table.add_column(heading, justify="left" if is_name else "right", no_wrap=is_name)
-        for row in rows:
-            table.add_row(*map(Text, row))
-        screen.print(table)
-        say("")
+        print_table(headings, rows, ("text", "right minus", "measure"))
     for line in describe_table(summary):
         say(f"Note: {line}")
     say(judge_equation(summary))

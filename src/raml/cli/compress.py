@@ -7,9 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from raml.cli.compress_exits import verify_exits
 from raml.cli.compress_options import Choice, CompressOptions, Estimation, check_options
@@ -18,7 +15,7 @@ from raml.cli.compress_summaries import make_summaries
 from raml.cli.compress_task import Task, choose_pairs
 from raml.cli.engines import EngineOptions
 from raml.cli.options import LoadOptions, parse_bytes
-from raml.cli.stage import console, say
+from raml.cli.stage import print_table, say
 from raml.cli.units import read_units
 from raml.errors import DataError, RunError
 from raml.records import Question, SamplingSettings, Trajectory
@@ -236,18 +233,8 @@ def _report(task: Task, frontiers: Sequence[Frontier], lines: Sequence[str]) -> 
 def _print(frontier: Frontier) -> None:
     from raml.efficiency.table import describe_frontier, list_controls, list_differences, list_points, list_sentences
 
-    # A pipe gets each row on one line, however long.
-    screen = console if console.is_terminal else Console(width=1000, highlight=False)
     for headings, rows in (list_points(frontier), list_differences(frontier), list_controls(frontier)):
-        if not rows:
-            continue
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for i, heading in enumerate(headings):
-            table.add_column(heading, justify="right" if i else "left", no_wrap=not i)
-        for row in rows:
-            table.add_row(*map(Text, row))
-        screen.print(table)
-        say("")
+        print_table(headings, rows)
     for line in describe_frontier(frontier):
         say(f"Note: {line}")
     for sentence in list_sentences(frontier):

@@ -7,11 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-from raml.cli.stage import console, say
+from raml.cli.stage import print_table, say
 from raml.cli.units import read_units
 from raml.curves.groups import CurveSettings, check_settings
 from raml.errors import RunError
@@ -139,18 +136,10 @@ def _plot(questions: Sequence[Question], own: CurveSet, summary: CurveSummary) -
 def _print(summary: CurveSummary, *, named: bool) -> None:
     from raml.curves import describe_tables, list_tables, name_summary, write_sentences
 
-    # A pipe gets each row on one line, however long.
-    screen = console if console.is_terminal else Console(width=1000, highlight=False)
     if named:
         say(name_summary(summary))
     for headings, rows in list_tables(summary):
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for i, heading in enumerate(headings):
-            table.add_column(heading, justify="left" if i == 0 else "right", no_wrap=i == 0)
-        for row in rows:
-            table.add_row(*map(Text, row))
-        screen.print(table)
-        say("")
+        print_table(headings, rows)
     for line in describe_tables(summary):
         say(f"Note: {line}")
     for line in write_sentences(summary):

@@ -8,12 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from raml.cli.options import LoadOptions, parse_bytes
-from raml.cli.stage import console, say
+from raml.cli.stage import print_table, say
 from raml.cli.units import Unit, group_by_model, make_units, read_units
 from raml.errors import DataError
 from raml.records import (
@@ -286,19 +283,8 @@ def _print(summary: FaithfulnessSummary) -> None:
         list_reliabilities,
     )
 
-    # A pipe gets each row on one line, however long.
-    screen = console if console.is_terminal else Console(width=1000, highlight=False)
     for headings, rows in (list_agreements(summary), list_leads(summary), list_reliabilities(summary)):
-        if not rows:
-            continue
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for heading in headings:
-            is_name = heading in ("trajectories", "resampling", "against", "probe", "minus")
-            table.add_column(heading, justify="left" if is_name else "right", no_wrap=is_name)
-        for row in rows:
-            table.add_row(*map(Text, row))
-        screen.print(table)
-        say("")
+        print_table(headings, rows, ("trajectories", "resampling", "against", "probe", "minus"))
     for line in describe_summary(summary):
         say(f"Note: {line}")
     say(judge_faithfulness(summary))

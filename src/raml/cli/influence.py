@@ -8,11 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-from raml.cli.stage import console, say, show_progress
+from raml.cli.stage import print_table, say, show_progress
 from raml.cli.units import read_units
 from raml.errors import DataError, RamlError, RunError
 from raml.records import Influence, InfluenceSettings, Mode, Trace, Trajectory
@@ -291,21 +288,10 @@ def _report_left_out(
 def _print(summary: InfluenceSummary, stem: str, *, is_named: bool) -> None:
     from raml.influence.table import FAMILIES, describe_table, judge_words, list_rows, name_summary
 
-    # A pipe gets each row on one line, however long.
-    screen = console if console.is_terminal else Console(width=1000, highlight=False)
     if is_named:
         say(name_summary(summary))
     for family in FAMILIES:
-        headings, rows = list_rows(summary, family, is_short=True)
-        if not rows:
-            continue
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for place, heading in enumerate(headings):
-            table.add_column(heading, justify="right" if place else "left", no_wrap=not place)
-        for row in rows:
-            table.add_row(*map(Text, row))
-        screen.print(table)
-        say("")
+        print_table(*list_rows(summary, family, is_short=True))
     for line in describe_table(summary):
         say(f"Note: {line}")
     if any(row.outcome == "right" for row in summary.rows):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from rich.console import Console
 from rich.progress import (
@@ -17,6 +17,8 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Table
+from rich.text import Text
 
 from raml.records import Question, Trajectory
 
@@ -73,6 +75,25 @@ def list_unclear(questions: Iterable[Question], trajectories: Iterable[Trajector
     unclear = (t for t in trajectories if t.error and t.correct is None)
     lines = {f"Question {t.question_id}: {withheld if t.question_id in redacted else t.error}" for t in unclear}
     return sorted(lines)[:5]
+
+
+def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], names: Collection[str] = ()) -> None:
+    """Print a table and an empty line, or nothing without rows.
+
+    Columns of names (the first one, and those with such headings) are aligned on the left and not broken, others on the
+    right. A pipe gets each row on one line, however long.
+    """
+    if not rows:
+        return
+    screen = console if console.is_terminal else Console(width=1000, highlight=False)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for place, heading in enumerate(headings):
+        is_name = not place or heading in names
+        table.add_column(heading, justify="left" if is_name else "right", no_wrap=is_name)
+    for row in rows:
+        table.add_row(*map(Text, row))
+    screen.print(table)
+    say("")
 
 
 def say(text: str) -> None:
