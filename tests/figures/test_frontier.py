@@ -96,7 +96,10 @@ def test_points_without_reasoning_are_drawn_too(tokens):
 
 
 def test_names_with_dollar_signs_are_no_formulas():
-    plot_frontier([make_point("summary", variant=r"$\helper $")], n=1).draw_without_rendering()
+    figure = plot_frontier([make_point("summary", variant=r"$\helper $")], n=1)
+    (text,) = [text for text in figure.legends[0].get_texts() if r"$\helper $" in text.get_text()]
+    assert not text.get_parse_math()
+    figure.draw_without_rendering()  # as a formula it could not be drawn
 
 
 def test_the_same_points_give_the_same_bytes(tmp_path):
