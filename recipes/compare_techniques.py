@@ -22,7 +22,6 @@ from raml.stats import Counts, Metric, compare_metric, estimate_metric, measure_
 from raml.store import Run
 from raml.training.folder import TrainingFolder
 
-CONFIGS = Path(__file__).resolve().parents[1] / "configs" / "tiny"
 METRICS = {"Pass@1": Metric("avg"), "Pass@8": Metric("pass", k=8), "mG-Pass@8": Metric("mg-pass", k=8)}
 ROWS = ("base", "zero-grpo", "sft", "sft-grpo")
 PAIRS = (("zero-grpo", "base"), ("sft", "base"), ("sft-grpo", "sft"), ("sft-grpo", "zero-grpo"))
@@ -58,12 +57,12 @@ def train_seed(out: Path, seed: int, arguments: argparse.Namespace) -> None:
     run_raml(*train, 200 + seed, "--limit", 8 * arguments.updates, "--out", grpo_run)
     shared = ("--seed", seed, "--threads", 1)
     run_raml(
-        *("--config", CONFIGS / "sft.toml", "train", "sft", "--model", arguments.model),
+        *("--config", "tiny/sft", "train", "sft", "--model", arguments.model),
         *("--trajectories", sft_run, "--out", home / "sft", *shared),
     )
     for name, start in (("zero-grpo", arguments.model), ("sft-grpo", home / "sft")):
         run_raml(
-            *("--config", CONFIGS / "grpo.toml", "train", "grpo", "--model", start),
+            *("--config", "tiny/grpo", "train", "grpo", "--model", start),
             *("--questions", grpo_run, "--out", home / name, *shared),
         )
     for name in ROWS:

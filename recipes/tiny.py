@@ -3,7 +3,7 @@
     python recipes/tiny.py                       # into the package, about half an hour on one core
     python recipes/tiny.py --scale 0.01 --out /tmp/tiny --work /tmp/tiny-work    # a smoke test
 
-Every stage is a `raml train` command with its settings in configs/tiny: the base learns skills from random weights
+Every stage is a `raml train` command with its packaged settings (tiny/…): the base learns skills from random weights
 (facts, copying, single steps, short solutions), then reads noisy solutions; SFT goes on from there on correct
 trajectories, and GRPO on the model's own rollouts. Everything is drawn from the training split and from the seed.
 Killed and run again, it goes on where it was. The old weights are replaced only when the new ones are complete.
@@ -37,7 +37,6 @@ from tiny_data import BASE_NOISY, BASE_SHORT, SFT, make_base_rows, make_sft_rows
 from tiny_measure import measure_model
 
 ROOT = Path(__file__).resolve().parents[1]
-CONFIGS = ROOT / "configs" / "tiny"
 N_SAMPLES = 8
 """Responses to each held-out question."""
 N_GRPO_QUESTIONS = 480
@@ -90,7 +89,7 @@ def train_stages(work: Path, scale: float, seed: int, threads: int) -> dict[str,
     )
     for name, (config, technique, *rest) in commands.items():
         out = ("--out", work / name, "--seed", seed, "--threads", threads)
-        _run("--config", CONFIGS / f"{config}.toml", "train", technique, *rest, *out)
+        _run("--config", f"tiny/{config}", "train", technique, *rest, *out)
     return {name: _describe_stage(work / name) for name in commands}
 
 

@@ -8,6 +8,7 @@ import pytest
 from cyclopts.config import Toml
 
 from raml.cli import app
+from raml.configs import find_config, list_configs
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("src/raml/**/*.md")]
@@ -26,12 +27,14 @@ def list_commands():
 def test_each_command_in_the_documentation_is_understood(command, monkeypatch):
     words = shlex.split(command)
     if words[0] == "accelerate":  # launches a command of ours, with a file of ours
-        assert (ROOT / words[words.index("--config_file") + 1]).is_file()
+        (name,) = re.findall(r"^\$\(python -m raml\.configs (\S+)\)$", words[words.index("--config_file") + 1])
+        assert name in list_configs(".yaml")
         words = words[words.index("-m") + 1 :]
     if words[0] == "raml":
         if words[1] == "--config":
-            assert (ROOT / words[2]).is_file()
-            monkeypatch.setattr(app, "config", (Toml(ROOT / words[2]),))
+            config = find_config(Path(words[2]), ".toml")
+            assert config.is_file()
+            monkeypatch.setattr(app, "config", (Toml(config),))
             words = ["raml", *words[3:]]
         chosen, bound, unused, *_ = app.parse_known_args(words[1:])
         assert unused == []

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-CONFIGS = Path(__file__).parents[2] / "configs"
+from raml.configs import find_config, list_configs
+
 SFT = (
     *("--model", "tiny-base", "--device", "cpu", "--threads", "1"),
     *("--batch-size", "8", "--learning-rate", "1e-3"),
@@ -238,14 +239,14 @@ def test_without_trl_the_extra_is_named(raml, oracle_run, tmp_path, monkeypatch)
     assert "Training needs trl: pip install 'raml[train]'." in error
 
 
-@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*/*.toml")), ids=lambda path: f"{path.parent.name}/{path.stem}")
-def test_every_config_of_the_project_is_understood(raml, path, monkeypatch):
+@pytest.mark.parametrize("name", list_configs(".toml"))
+def test_every_packaged_config_is_understood_from_any_folder(raml, name, tmp_path, monkeypatch):
     """Each is read as its command reads it, with the data that its own comment leaves to the user."""
     import tomllib
 
     import raml.training as training
 
-    monkeypatch.chdir(CONFIGS.parent)
+    monkeypatch.chdir(tmp_path)
     seen = []
 
     class Stop(Exception):
@@ -255,23 +256,24 @@ def test_every_config_of_the_project_is_understood(raml, path, monkeypatch):
         seen.append(settings)
         raise Stop
 
-    table = tomllib.loads(path.read_text())["train"]
+    table = tomllib.loads(list_configs(".toml")[name].read_text())["train"]
     (technique,) = table
     monkeypatch.setattr(training, f"train_{technique}", keep, raising=False)
     given = table[technique]
     data = () if "questions" in given else ("--questions", "q") if technique == "grpo" else ("--trajectories", "run")
     model = () if "model" in given else ("--model", "m")
     with pytest.raises(Stop):
-        raml("--config", path, "train", technique, *model, *data, "--out", "never")
+        raml("--config", name, "train", technique, *model, *data, "--out", "never")
     (settings,) = seen
-    for name, value in given.items():
-        if name == "cold_start":
+    for entry, value in given.items():
+        if entry == "cold_start":
             assert settings.cold_start.learning_rate == value["learning_rate"]
             assert settings.cold_start.model == settings.model
-        elif name == "prompt":
+            assert settings.cold_start.chat_template == settings.chat_template
+        elif entry == "prompt":
             assert settings.prompt.instruction == value["instruction"]
-        elif name == "chat_template":
-            assert Path(value).is_file()
+        elif entry == "chat_template":
+            assert find_config(settings.chat_template, ".jinja").is_file()
         else:
-            found = getattr(settings, name)
+            found = getattr(settings, entry)
             assert (list(map(str, found)) if isinstance(found, tuple) else found) == value

@@ -32,6 +32,7 @@ from raml.cli.sample import sample
 from raml.cli.trace import trace
 from raml.cli.train import train
 from raml.cli.update import update
+from raml.configs import find_config, list_configs
 from raml.errors import DataError, RamlError
 from raml.store import COMMAND
 
@@ -40,8 +41,8 @@ app = App(
     help="See where along a reasoning trajectory a language model makes its answer.\n\n"
     "Start with `raml demo`. A real model: `raml questions FILE --out RUN`, `raml sample MODEL RUN`, "
     "`raml trace RUN`, `raml report RUN`.\n\n"
-    "For all commands: `--config FILE` reads flags from a TOML file (a table per command, flags override it), "
-    "`--debug` shows the traceback of an error.",
+    "For all commands: `--config FILE` reads flags from a TOML file (a table per command, flags override it), yours or "
+    "one that comes with raml, such as `tiny/sft`; `--debug` shows the traceback of an error.",
     version_flags=["--version"],
     suppress_keyboard_interrupt=False,
 )
@@ -80,8 +81,7 @@ def launch(
     """Read the options of all commands, then run one."""
     # `debug` is looked at in `run`, where errors arrive.
     if config is not None:
-        _check_toml(config)
-        app.config = (Toml(config),)
+        app.config = (Toml(_find_toml(config)),)
     app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
 
 
@@ -111,18 +111,23 @@ def run(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _check_toml(path: Path) -> None:
-    """Refuse a config file that is missing or no TOML.
+def _find_toml(given: Path) -> Path:
+    """Find the config file that a path or a packaged name means.
 
     Raises:
-        DataError: it is.
+        DataError: it is missing or no TOML.
     """
+    path = find_config(given, ".toml")
     try:
         tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise DataError(f"Config file {path} can't be read: {error.strerror}.") from error
+        raise DataError(
+            f"Config file {path} can't be read: {error.strerror}. "
+            f"Give a TOML file, or one that comes with raml: {', '.join(list_configs('.toml'))}."
+        ) from error
     except ValueError as error:
         raise DataError(f"Config file {path} is no TOML: {error}") from error
+    return path
 
 
 def main() -> None:

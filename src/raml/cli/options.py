@@ -22,7 +22,7 @@ class LoadOptions:
     revision: str | None = None
     """Branch, tag or commit, for Hub names."""
     chat_template: Path | None = None
-    """A Jinja file that replaces the tokenizer's chat template."""
+    """A Jinja file, or a packaged one such as paper/chatml, that replaces the tokenizer's chat template."""
     trust_remote_code: bool = False
     """Run Python code that comes with the model."""
     threads: int | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date
@@ -41,6 +42,7 @@ FLAG_OWNERS = {
     "until": "livecodebench",
     "task-option": "reasoning-gym",
     "family": "tiny",
+    "size": "tiny",
     "split": "tiny",
 }
 """What each flag that not all sources have is for."""
@@ -72,6 +74,7 @@ def questions(
     until: date | None = None,
     task_option: Annotated[list[str] | None, Parameter(negative="")] = None,
     family: Literal["arithmetic", "lists"] | None = None,
+    size: str | None = None,
     split: Literal["train", "validation", "test"] | None = None,
 ) -> None:
     """Bring questions into a run folder: a benchmark, a file, or the embedded world.
@@ -117,6 +120,9 @@ def questions(
         reasoning-gym only: key=value for the task's generator; once more for each further one.
     family
         tiny only: one operation family instead of both.
+    size
+        tiny only: fewest and most operands, such as 7-8; one number for both. 4-6, as the embedded models were trained
+        on, unless told otherwise.
     split
         tiny only: which part of the fixed split. test unless told otherwise.
     """
@@ -126,11 +132,12 @@ def questions(
         raise DataError(f"--limit is {limit}; it must be at least 1.")
     flags = {
         **{"file": file, "revision": revision, "seed": seed, "language": language, "release": release},
-        **{"since": since, "until": until, "task-option": task_option, "family": family, "split": split},
+        **{"since": since, "until": until, "task-option": task_option, "family": family, "size": size},
+        "split": split,
     }
     _refuse_foreign(source, {name for name, value in flags.items() if value is not None}, clean=clean)
     if source == "tiny":
-        found = _make_tiny(limit, {"family": family, "split": split or "test", "seed": seed or 0})
+        found = _make_tiny(limit, size, {"family": family, "split": split or "test", "seed": seed or 0})
     elif source in DATA_SETS or source.startswith(PREFIX):
         settings = SourceSettings(
             files=tuple(file or ()),
@@ -163,7 +170,7 @@ def _refuse_foreign(source: str, given: set[str], *, clean: bool) -> None:
         own = {"file", *data.options} | ({"revision"} if "file" not in given else set())
         own -= {"language", "release"} if "file" in given else set()
     elif source == "tiny":
-        own = {"family", "split", "seed"}
+        own = {"family", "size", "split", "seed"}
     elif source.startswith(PREFIX):
         own = {"seed", "task-option"}
     elif is_file:
@@ -177,10 +184,23 @@ def _refuse_foreign(source: str, given: set[str], *, clean: bool) -> None:
         raise DataError(f"--{foreign[0]} is for {FLAG_OWNERS[foreign[0]]}; {source} has no use for it here.")
 
 
-def _make_tiny(limit: int | None, config: dict[str, Any]) -> Found:
-    from raml.tiny import make_questions
+def _make_tiny(limit: int | None, size: str | None, config: dict[str, Any]) -> Found:
+    from raml.tiny import TRAINED_SIZE, make_questions
 
+    config["size"] = TRAINED_SIZE if size is None else _parse_size(size)
     return Found(tuple(make_questions(8 if limit is None else limit, **config)), config=config)
+
+
+def _parse_size(text: str) -> tuple[int, int]:
+    """Read fewest and most operands, such as 7-8, or 7 for both.
+
+    Raises:
+        DataError: it is no such range.
+    """
+    match = re.fullmatch(r"([0-9]{1,4})(?:-([0-9]{1,4}))?", text)
+    if match is None:
+        raise DataError(f"--size is {text!r}; expected fewest and most operands, such as 7-8, or one number for both.")
+    return int(match[1]), int(match[2] or match[1])
 
 
 def _read_file(path: Path, limit: int | None, *, clean: bool) -> Found:

@@ -22,7 +22,8 @@ train = App(
     name="train",
     default_parameter=Parameter(negative_iterable=()),
     help="Train a model by an outer loop over trajectories: SFT, DPO or GRPO.\n\n"
-    "On several GPUs: `accelerate launch --config_file configs/accelerate/fsdp.yaml -m raml --config FILE train sft`.",
+    "On several GPUs: `accelerate launch --config_file FILE -m raml --config NAME train sft`; `python -m raml.configs` "
+    "lists the files for accelerate and the settings for `--config` that come with raml.",
 )
 
 

@@ -78,7 +78,8 @@ def load_model(
         device: Such as "cpu" or "cuda:1"; "auto" takes an accelerator where there is one, "all" spreads the layers over
             all accelerators, for models that one does not hold.
         revision: Branch, tag or commit, for Hub names.
-        chat_template: A Jinja file that replaces the tokenizer's chat template.
+        chat_template: A Jinja file that replaces the tokenizer's chat template, or the name of one in `raml.configs`
+            ("paper/chatml"); a file of that path comes first.
         trust_remote_code: Run Python code that comes with the model.
 
     Raises:

@@ -8,6 +8,7 @@ from typing import Any
 
 from transformers import AutoConfig, AutoTokenizer, GenerationConfig, PretrainedConfig, PreTrainedTokenizerBase
 
+from raml.configs import find_config, list_configs
 from raml.errors import ModelError
 from raml.models.files import find_source, find_weight_files, hash_config, hash_weights
 from raml.records import ModelIdentity
@@ -95,9 +96,12 @@ def read_tokenizer(
         raise ModelError(f"The tokenizer of {name} can't be loaded: {first_line(error)}") from error
     if chat_template is not None:
         try:
-            tokenizer.chat_template = chat_template.read_text(encoding="utf-8")
+            tokenizer.chat_template = find_config(chat_template, ".jinja").read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise ModelError(f"Chat template {chat_template} can't be read: {first_line(error)}") from error
+            raise ModelError(
+                f"Chat template {chat_template} can't be read: {first_line(error)}. "
+                f"Give a Jinja file, or one that comes with raml: {', '.join(list_configs('.jinja'))}."
+            ) from error
     return tokenizer
 
 

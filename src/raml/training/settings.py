@@ -1,7 +1,7 @@
 """What decides a training run: one frozen dataclass for each technique, and what all of them share.
 
 Names are the field's; where TRL has a setting of the same meaning, its name stands in the comment. The defaults are the
-paper's where it names them; `configs/` holds whole sets for the paper's model and for the embedded one.
+paper's where it names them; `raml.configs` holds whole sets for the paper's model and for the embedded one.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ class OuterLoopSettings:
     revision: str | None = None
     """Branch, tag or commit, for Hub names."""
     chat_template: Path | None = None
-    """A Jinja file that replaces the tokenizer's chat template; it is saved with the trained model."""
+    """A Jinja file, or a packaged one such as paper/chatml, that replaces the tokenizer's chat template; it is saved
+    with the trained model."""
     learning_rate: float = 1e-5
     """Peak, of AdamW."""
     optimizer: Literal["adamw", "muon"] = "adamw"
