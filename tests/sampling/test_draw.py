@@ -3,6 +3,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from transformers import MinPLogitsWarper, TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
 from raml.records import SamplingSettings
 from raml.sampling import ReproducibleDraw
@@ -42,6 +43,37 @@ def test_filters_leave_the_words_they_should_and_log_probabilities_stay_the_mode
             chosen.add(word)
             assert logprob == pytest.approx(logits[0][word], abs=1e-6)
         assert chosen == allowed, settings
+
+
+def choose_over_the_whole_vocabulary(settings, logits, uniforms):
+    """The definition: transformers' filters over all words, then the first whose cumulative share is larger."""
+    scores = torch.tensor(logits)
+    filters = [TopKLogitsWarper(settings.top_k)]
+    filters += [TopPLogitsWarper(settings.top_p)] if settings.top_p < 1 else []
+    filters += [MinPLogitsWarper(settings.min_p)] if settings.min_p > 0 else []
+    for each in (TemperatureLogitsWarper(settings.temperature), *filters):
+        scores = each(None, scores)
+    shares = scores.double().softmax(dim=-1).cumsum(dim=-1).numpy()
+    return [int(np.searchsorted(row, u * row[-1], side="right")) for row, u in zip(shares, uniforms, strict=True)]
+
+
+@given(
+    st.integers(0, 2**20),
+    st.integers(1, 14),
+    st.sampled_from([(1.0, 0.0), (0.9, 0.0), (0.6, 0.1), (1.0, 0.3)]),
+    st.sampled_from([0.6, 1.0]),
+)
+def test_top_k_among_the_few_words_it_leaves_is_top_k_over_the_vocabulary(seed, top_k, filters, temperature):
+    """Without top-p also where scores tie, for top-k keeps all that tie with its last."""
+    generator = np.random.default_rng(seed)
+    top_p, min_p = filters
+    logits = generator.normal(size=(5, 12)).astype(np.float32)
+    if top_p == 1:
+        logits = np.round(logits)
+    settings = SamplingSettings(temperature=temperature, top_p=top_p, top_k=top_k, min_p=min_p)
+    uniforms = generator.random(5)
+    words, _ = choose(settings, logits.tolist(), uniforms.tolist())
+    assert words == choose_over_the_whole_vocabulary(settings, logits, uniforms)
 
 
 def test_temperature_sharpens_the_shares():

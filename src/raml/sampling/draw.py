@@ -40,9 +40,10 @@ class ReproducibleDraw(LogitsProcessor):
         self.uniforms = torch.from_numpy(uniforms)
         self.logprobs: list[Tensor] = []
         """Per step: log-probability of each row's choice under the model at temperature 1, in nats [row]."""
-        self.filters = LogitsProcessorList()
+        self.temperature, self.filters = LogitsProcessorList(), LogitsProcessorList()
         if not self.greedy and settings.temperature != 1:
-            self.filters.append(TemperatureLogitsWarper(settings.temperature))
+            self.temperature.append(TemperatureLogitsWarper(settings.temperature))
+        self.top_k = settings.top_k
         if settings.top_k > 0:
             self.filters.append(TopKLogitsWarper(settings.top_k))
         if settings.top_p < 1:
@@ -56,10 +57,21 @@ class ReproducibleDraw(LogitsProcessor):
         if self.greedy:
             chosen = scores.argmax(dim=-1, keepdim=True)
         else:
-            filtered = self.filters(input_ids, scores)  # type: ignore[arg-type]
-            chosen = self._choose(filtered).to(scores.device)
+            chosen = self._choose_filtered(input_ids, scores).to(scores.device)
         self.logprobs.append((scores.gather(1, chosen) - scores.logsumexp(dim=-1, keepdim=True))[:, 0])
         return torch.full_like(scores, -torch.inf).scatter_(1, chosen, 0.0)
+
+    def _choose_filtered(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """Choose among the words that the filters leave [row, 1].
+
+        Where top-k leaves few, the filters see these alone, in vocabulary order: sorting a vocabulary of 152,000 for
+        each token would cost as much as the model does.
+        """
+        scaled = self.temperature(input_ids, scores)  # type: ignore[arg-type]
+        words = _find_top(scaled, self.top_k)
+        kept = scaled if words is None else scaled.gather(1, words)
+        chosen = self._choose(self.filters(input_ids, kept))  # type: ignore[arg-type]
+        return chosen if words is None else words.gather(1, chosen.to(words.device))
 
     def _choose(self, filtered: Tensor) -> Tensor:
         """Invert the cumulative distribution at this step's numbers [row, 1]."""
@@ -72,3 +84,19 @@ class ReproducibleDraw(LogitsProcessor):
         chosen = torch.searchsorted(cumulative, point, right=True)
         last = probabilities.shape[-1] - 1 - probabilities.flip(-1).ne(0).int().argmax(dim=-1, keepdim=True)
         return torch.minimum(chosen, last)
+
+
+def _find_top(scores: Tensor, k: int) -> Tensor | None:
+    """Find the words of the k highest scores and those that tie with the last of them, ascending [row, word].
+
+    Rows with fewer of them get some of the next. None if that would be all words, or k is 0.
+    """
+    n_words = scores.shape[-1]
+    if not 0 < k < n_words:
+        return None
+    top = scores.topk(k, dim=-1)
+    n_most = int((scores >= top.values[:, -1:]).sum(dim=-1).max())
+    if n_most == n_words:
+        return None
+    found = top if n_most == k else scores.topk(n_most, dim=-1)
+    return found.indices.sort(dim=-1).values
