@@ -169,6 +169,12 @@ def find_sentence_ends(text: str, token_ends: Sequence[int]) -> list[int]:
     return sorted({bisect.bisect_left(token_ends, end) + 1 for end in ends})
 
 
+def find_opening(text: str) -> int:
+    """Count the characters that an opening `<think>` takes, with the white space before it; 0 without one."""
+    blank = len(text) - len(text.lstrip())
+    return blank + len(THINK_OPEN) if text.startswith(THINK_OPEN, blank) else 0
+
+
 def split_sentences(trajectory: Trajectory) -> list[tuple[int, int]]:
     """Cut a trajectory's reasoning into stretches of tokens (start, stop), a sentence or line each, without gaps.
 
@@ -177,8 +183,7 @@ def split_sentences(trajectory: Trajectory) -> list[tuple[int, int]]:
     the one before.
     """
     text, ends = trajectory.text, trajectory.token_ends
-    blank = len(text) - len(text.lstrip())
-    opening = blank + len(THINK_OPEN) if text.startswith(THINK_OPEN, blank) else 0
+    opening = find_opening(text)
     first = bisect.bisect_left(ends, opening) + 1 if opening else 0
     stop = trajectory.reasoning_len
     borders = [end for end in find_sentence_ends(text, ends) if first < end < stop]

@@ -5,7 +5,7 @@ from raml.answers.code import CodeResult, Isolation, Limits, check_program, extr
 from raml.answers.compare import AnswerComparer, compare_answers, find_gold_error, same_answer
 from raml.answers.extract import extract_answer, find_answer_end
 from raml.answers.grade import NEEDS_CODE, Grade, grade_answer, grade_response
-from raml.answers.normalize import normalize_answer
+from raml.answers.normalize import mark_answer, normalize_answer
 from raml.answers.reward import REWARDS, ResponseFormat, Reward, has_format, reward_answer
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "grade_answer",
     "grade_response",
     "has_format",
+    "mark_answer",
     "normalize_answer",
     "read_choice",
     "reward_answer",

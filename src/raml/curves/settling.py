@@ -5,18 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from raml.answers import normalize_answer
+from raml.answers import mark_answer, normalize_answer
 from raml.curves.estimates import estimate_share, estimate_values
 from raml.curves.groups import CurveSet, CurveSettings
 from raml.records import Estimate, Mode, Readout, Trajectory
 
-# The same few answers are read after thousands of prefixes, and asked for by several measures.
-_normalize = lru_cache(maxsize=2**16)(normalize_answer)
 SHARES = ("right at the start", "ever right", "right at the end", "left a right answer", "says the stated answer")
 """Of trajectories."""
 
@@ -84,7 +81,7 @@ def states_own_answer(readout: Readout, trajectory: Trajectory, place: int, *, b
         by_text: Compare normalised texts alone, without knowing which answer is right. Otherwise two right answers are
             the same, whatever their form, and a right one differs from one that is not.
     """
-    said, stated = _normalize(readout.answers[place]), _normalize(trajectory.answer)
+    said, stated = normalize_answer(readout.answers[place]), normalize_answer(trajectory.answer)
     if by_text or None in (readout.correct[place], trajectory.correct):
         return said == stated
     if readout.correct[place] or trajectory.correct:
@@ -159,10 +156,8 @@ def _average_rows(rows: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _mark_answers(readout: Readout, by_text: bool) -> list[tuple[bool, str | None]]:
     """Marks that are equal where answers are the same."""
-    return [
-        (True, None) if right is True and not by_text else (False, _normalize(answer))
-        for answer, right in zip(readout.answers, readout.correct, strict=True)
-    ]
+    pairs = zip(readout.answers, readout.correct, strict=True)
+    return [mark_answer(answer, None if by_text else right) for answer, right in pairs]
 
 
 def _make_row(

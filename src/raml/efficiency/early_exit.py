@@ -17,7 +17,7 @@ import numpy as np
 from raml.answers import Grade, grade_answer, normalize_answer
 from raml.efficiency.contexts import Pair, grade_own
 from raml.errors import DataError
-from raml.prompts import BARE_MARK, THINK_OPEN, find_sentence_ends
+from raml.prompts import BARE_MARK, find_opening, find_sentence_ends
 from raml.records import Attempt, Question, Readout, Trajectory, hash_key
 
 Every = int | Literal["sentence"]
@@ -101,8 +101,7 @@ def find_probe_ends(text: str, token_ends: Sequence[int]) -> list[int]:
     Unlike `raml.prompts.split_sentences` it needs no more than the text so far: what comes later takes no end away,
     unless the text stops amid the blank lines after a sentence.
     """
-    before, opening, _ = text.partition(THINK_OPEN)
-    start = 0 if before.strip() else len(before + opening)
+    start = find_opening(text)
     kept = []
     for length in find_sentence_ends(text, token_ends):
         end = token_ends[length - 1]

@@ -23,7 +23,7 @@ from raml.efficiency.leaks import cut_leaks
 from raml.errors import DataError, ModelError
 from raml.models import LoadedModel, LoadedTokenizer
 from raml.probes import check_fit
-from raml.prompts import THINK_CLOSE, THINK_OPEN, build_prompt, decode_text, encode_text
+from raml.prompts import THINK_CLOSE, THINK_OPEN, build_prompt, decode_text, encode_text, find_opening
 from raml.records import Attempt, PromptSettings, Question, ReadoutSettings, SamplingSettings, Trajectory
 
 REQUEST = (
@@ -179,10 +179,9 @@ def _read_reasoning(trajectory: Trajectory) -> str:
 def _count_opening(trajectory: Trajectory) -> int:
     """How many leading tokens are an opening `<think>` and the white space after it."""
     text = trajectory.text
-    blank = len(text) - len(text.lstrip())
-    if not text.startswith(THINK_OPEN, blank):
+    thought = find_opening(text)
+    if not thought:
         return 0
-    thought = blank + len(THINK_OPEN)
     opening = thought + len(text[thought:]) - len(text[thought:].lstrip())
     return min(trajectory.reasoning_len, sum(end <= opening for end in trajectory.token_ends))
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from raml.answers import normalize_answer
+from raml.answers import mark_answer
 from raml.records import Readout
 
 
@@ -16,8 +16,8 @@ from raml.records import Readout
 class AnswerPath:
     """The model's own answer along a trajectory. Axes: P prefixes, D distinct answers.
 
-    An answer has changed where it is another one (`raml.answers.normalize_answer`), unless it is right before and
-    after. Having none is an answer, too. `kinds` says the same of the distinct texts.
+    An answer has changed where it is another one (`raml.answers.mark_answer`); `kinds` says that of the distinct
+    texts.
     """
 
     answers: tuple[str | None, ...]
@@ -63,6 +63,6 @@ def follow_answer(readout: Readout, reasoning_len: int) -> AnswerPath:
 
 def _number_kinds(entries: Sequence[tuple[str | None, bool | None]]) -> tuple[int, ...]:
     """Number answers so that right ones have one number, and others one for each normalised text."""
-    marks = [(True, None) if correct is True else (False, normalize_answer(text)) for text, correct in entries]
+    marks = [mark_answer(text, correct) for text, correct in entries]
     numbers = {mark: number for number, mark in enumerate(dict.fromkeys(marks))}
     return tuple(numbers[mark] for mark in marks)
