@@ -88,11 +88,15 @@ def test_intervals_and_level_are_those_of_the_points():
     assert bar.get_segments()[0][:, 1].tolist() == pytest.approx([0.65, 0.75])
 
 
-@pytest.mark.parametrize("tokens", [(0, 10), (1, 10)])
+@pytest.mark.parametrize("tokens", [(0, 10), (0.006, 10), (1, 10)])
 def test_points_without_reasoning_are_drawn_too(tokens):
     figure = plot_frontier([make_point("full"), make_point("no-thinking", tokens=tokens)], n=1)
-    assert figure.axes[0].get_xscale() == ("log" if tokens[0] else "linear")
+    axis = figure.axes[0]
+    assert axis.get_xscale() == ("log" if tokens[0] == 1 else "symlog")
     figure.draw_without_rendering()
+    low, high = axis.get_xlim()
+    labels = [label.get_text() for label in axis.get_xticklabels() if low <= label.get_position()[0] <= high]
+    assert len(set(labels)) == len(labels) >= 3
 
 
 def test_names_with_dollar_signs_are_no_formulas():

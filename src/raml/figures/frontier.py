@@ -10,7 +10,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, PercentFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, PercentFormatter, SymmetricalLogLocator
 
 from raml.errors import DataError
 from raml.figures.traces import LOOKS, STYLE
@@ -94,6 +94,8 @@ RING: dict[str, Any] = {
 }
 WIDE = 20
 """Ratio of most to fewest tokens from which on their axis is logarithmic."""
+FEW = 10
+"""Tokens up to which such an axis is linear where there are points near 0."""
 X_TITLES = {"n_thinking": "tokens in context when answering", "n_generated": "tokens generated, all in all"}
 
 
@@ -180,9 +182,14 @@ def _find_look(line: Line, lines: Sequence[Line]) -> dict[str, Any]:
 
 def _scale_tokens(axis: Axes, values: Sequence[float]) -> None:
     low, high = min(values), max(values)
-    if low > 0 and high / low >= WIDE:
-        axis.set_xscale("log")
-        axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    if high / max(low, 1) >= WIDE:
+        if low >= 1:
+            axis.set_xscale("log")
+            axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        else:  # no reasoning at all: the place of 0 is where decades begin
+            axis.set_xscale("symlog", linthresh=FEW, linscale=0.5)
+            axis.xaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=FEW, subs=(1, 2, 5)))
+            axis.set_xlim(-FEW / 4, 1.4 * high)
         axis.xaxis.set_minor_formatter(NullFormatter())
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
 
