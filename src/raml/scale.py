@@ -12,8 +12,9 @@ import os
 import pickle
 import signal
 import sys
+import threading
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -72,6 +73,74 @@ def map_units(set_up: Callable[[], Callable[[U], R]], units: Iterable[U], *, n_w
         _end(workers)
 
 
+def run_graph(
+    set_up: Callable[[], Callable[[U], R]],
+    units: Mapping[str, U],
+    needs: Mapping[str, Collection[str]],
+    *,
+    exclusive: Mapping[str, str] | None = None,
+    n_workers: int = 1,
+    fresh: bool = False,
+) -> Iterator[tuple[str, R | Exception]]:
+    """Work on units of which some need others, and yield each one's name and result as it is finished.
+
+    A unit begins when all that it needs are finished; among those that could begin, the first in the mapping's order
+    does. Work is done in other processes, also with one worker, built as `map_units` builds them. What a unit raises is
+    yielded in place of a result, and whatever needs that unit is never begun; the others go on.
+
+    Args:
+        set_up: Called once in each worker; returns the function that works on a unit.
+        units: By name.
+        needs: Names of the units that a unit needs; a name that is no unit counts as finished.
+        exclusive: What a unit must have for itself, such as a folder: units of the same value never run together.
+        n_workers: Units at the same time.
+        fresh: Each unit gets a process of its own, so that nothing is left of one (an accelerator's memory, say) when
+            the next begins.
+
+    Raises:
+        DataError: fewer than one worker is asked for.
+    """
+    if n_workers < 1:
+        raise DataError(f"The number of workers is {n_workers}; it must be at least 1.")
+    n_threads = max(1, count_cores() // n_workers)
+    held = exclusive or {}
+    left = dict(units)
+    waiting = {name: {need for need in needs.get(name, ()) if need in units} for name in units}
+    busy: dict[Connection, tuple[_Worker, str]] = {}
+    idle: list[_Worker] = []
+    try:
+        while True:
+            taken = {held.get(name) for _, name in busy.values()} - {None}
+            for name in [name for name in left if not waiting[name]]:
+                if len(busy) == n_workers:
+                    break
+                if (own := held.get(name)) in taken:
+                    continue
+                taken |= {own} - {None}
+                worker = idle.pop() if idle else _Worker.start(set_up, n_threads)
+                worker.send(left.pop(name))
+                busy[worker.connection] = worker, name
+            if not busy:
+                return
+            for connection in wait(list(busy)):
+                assert isinstance(connection, Connection)
+                worker, name = busy.pop(connection)
+                try:
+                    result = worker.receive()
+                except Exception as error:  # noqa: BLE001  # whatever it is, the other units go on
+                    result = error
+                if isinstance(result, Exception) or fresh:
+                    _end([worker])
+                else:
+                    idle.append(worker)
+                if not isinstance(result, Exception):
+                    for others in waiting.values():
+                        others.discard(name)
+                yield name, result
+    finally:
+        _end([*idle, *(worker for worker, _ in busy.values())])
+
+
 def count_cores() -> int:
     """Cores that this process may use."""
     if sys.platform == "linux":
@@ -125,6 +194,7 @@ class _Worker:
 def _serve(connection: Connection, set_up: Callable[[], Callable[[Any], object]], n_threads: int) -> None:
     """What a worker does: build, then work until nobody asks any more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the first one ends the others
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     work: Callable[[Any], object] | None = None
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
@@ -137,6 +207,14 @@ def _serve(connection: Connection, set_up: Callable[[], Callable[[Any], object]]
             except Exception as error:  # noqa: BLE001  # whatever it is, it is raised where the work was asked for
                 answer = _pickle_error(error)
             connection.send_bytes(answer)
+
+
+def _end_with_parent() -> None:
+    """End this process with the one that started it, amid its work: whoever starts that again wants its files."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _set_threads(n_threads: int) -> None:

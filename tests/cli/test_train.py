@@ -42,6 +42,18 @@ def test_the_oracle_answers_questions_of_its_world(raml, tmp_path):
     assert "is not of the tiny world" in error
 
 
+def test_the_oracle_is_terse_when_asked_and_models_know_no_style(raml, tmp_path):
+    run = tmp_path / "run"
+    raml("questions", "tiny", "--limit", 2, "--out", run)
+    assert raml("sample", "oracle", run, "--n", 1, "--style", "terse")[0] == 0
+    texts = [json.loads(line)["text"] for line in (run / "trajectories.jsonl").read_text().splitlines()]
+    reasoning = [text.partition("<think>\n")[2].partition("\n</think>")[0] for text in texts]
+    assert all(line.startswith("=") for text in reasoning for line in text.splitlines())
+    code, _, error = raml("sample", "tiny", run, "--style", "terse")
+    assert code == 2
+    assert "--style is for the oracle" in error
+
+
 def test_a_trained_model_is_sampled_at_once_and_a_finished_run_says_so(raml, oracle_run, tmp_path):
     out = tmp_path / "model"
     train = ("train", "sft", *SFT, "--trajectories", oracle_run, "--out", out)

@@ -74,6 +74,20 @@ def open_sampler(work: Work, options: LoadOptions | None, engine: EngineOptions)
         MissingExtra: the engine's package is not installed.
         ModelError: the model or the server can't do it.
     """
+    check_engine(engine, work.batch_size)
+    if engine.engine == "vllm":
+        return _open_vllm(work, options or LoadOptions(), engine)
+    if engine.engine == "transformers":
+        return _open_transformers(work, options)
+    return _open_server(work, options or LoadOptions(), engine)
+
+
+def check_engine(engine: EngineOptions, batch_size: int | None) -> None:
+    """Refuse an engine that there is not, and options that it has not.
+
+    Raises:
+        DataError: it is or has such a one.
+    """
     is_url = engine.engine.startswith(("http://", "https://"))
     if not is_url and engine.engine not in ("transformers", "vllm"):
         raise DataError(f"--engine {engine.engine!r} is none of transformers, vllm, http://HOST:PORT/v1.")
@@ -89,13 +103,8 @@ def open_sampler(work: Work, options: LoadOptions | None, engine: EngineOptions)
         raise DataError(f"{next(name for name, given in for_servers.items() if given)} needs --engine URL.")
     if engine.engine != "vllm" and engine.tensor_parallel is not None:
         raise DataError("--tensor-parallel needs --engine vllm.")
-    if is_url and work.batch_size is not None:
+    if is_url and batch_size is not None:
         raise DataError("--batch-size is not for servers; --concurrency is.")
-    if is_url:
-        return _open_server(work, options or LoadOptions(), engine)
-    if engine.engine == "vllm":
-        return _open_vllm(work, options or LoadOptions(), engine)
-    return _open_transformers(work, options)
 
 
 def _open_transformers(work: Work, options: LoadOptions | None) -> Sampler:

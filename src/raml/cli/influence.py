@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -16,8 +16,6 @@ from raml.records import Influence, InfluenceSettings, Mode, Trace, Trajectory
 from raml.store import Journal, Run, StageClock, lock_run, write_atomically
 
 if TYPE_CHECKING:
-    from raml.figures.influence import Bar
-    from raml.influence.groups import Family
     from raml.influence.summary import InfluenceSummary
 
 NAME = "influence"
@@ -232,37 +230,19 @@ def _write(
 def _draw(folder: Run, summary: InfluenceSummary, stem: str, suffix: str) -> list[Path]:
     from raml.figures import save_figure
     from raml.figures.influence import plot_influence, plot_influence_groups
+    from raml.influence.bars import list_bars
     from raml.influence.table import FAMILIES
 
-    panels = {title: list(_list_bars(summary, (family,))) for family, title in FAMILIES.items() if family != "word"}
+    panels = {title: list_bars(summary, (family,)) for family, title in FAMILIES.items() if family != "word"}
     panels = {title: bars for title, bars in panels.items() if any(bar.n for bar in bars)}
     figures = {f"{stem}-groups": plot_influence_groups(panels, level=summary.level)}
     if summary.every_token:
-        figures = {stem: plot_influence(list(_list_bars(summary, ("all", "word"))), level=summary.level)} | figures
+        figures = {stem: plot_influence(list_bars(summary, ("all", "word")), level=summary.level)} | figures
     return [
         path
         for name, figure in figures.items()
         for path in save_figure(figure, folder.figures_path / f"{name}{suffix}")
     ]
-
-
-def _list_bars(summary: InfluenceSummary, families: Iterable[Family]) -> Iterable[Bar]:
-    from raml.figures.influence import Bar
-    from raml.influence.table import is_significant
-
-    for row in summary.rows:
-        if row.family in families and row.outcome == "all":
-            yield Bar(
-                label=row.group,
-                n=row.n_units,
-                mean=row.mean_relative,
-                median=row.median_relative,
-                size=row.size and row.size.difference,
-                direction=row.direction and row.direction.difference,
-                size_stands_out=is_significant(row.size),
-                direction_stands_out=is_significant(row.direction),
-                is_compared=row.family != "all",
-            )
 
 
 def _report_left_out(

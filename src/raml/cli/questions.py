@@ -135,7 +135,7 @@ def questions(
         **{"since": since, "until": until, "task-option": task_option, "family": family, "size": size},
         "split": split,
     }
-    _refuse_foreign(source, {name for name, value in flags.items() if value is not None}, clean=clean)
+    refuse_foreign(source, {name for name, value in flags.items() if value is not None}, clean=clean)
     if source == "tiny":
         found = _make_tiny(limit, size, {"family": family, "split": split or "test", "seed": seed or 0})
     elif source in DATA_SETS or source.startswith(PREFIX):
@@ -158,7 +158,7 @@ def questions(
     say(f"Next: raml sample MODEL {out}   (MODEL: tiny, a Hub name, a folder or a .gguf file)")
 
 
-def _refuse_foreign(source: str, given: set[str], *, clean: bool) -> None:
+def refuse_foreign(source: str, given: set[str], *, clean: bool) -> None:
     """Refuse a source that there is not, and flags that it has not.
 
     Raises:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, get_args
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 from cyclopts import Parameter
 
@@ -30,6 +30,7 @@ def sample(
     limit: int | None = None,
     batch_size: int | None = None,
     allow_code_execution: bool = False,
+    style: Literal["verbose", "terse"] | None = None,
     prompt: Annotated[PromptSettings | None, Parameter(name="*")] = None,
     sampling: Annotated[SamplingSettings | None, Parameter(name="*")] = None,
     options: Annotated[LoadOptions | None, Parameter(name="*")] = None,
@@ -57,6 +58,8 @@ def sample(
         last digits. With vLLM: those between two writes to disk, by default 256.
     allow_code_execution
         Run what the model writes where checking an answer needs that: programs, and tasks of Reasoning Gym.
+    style
+        oracle only: verbose states each step and what remains, terse only what remains. verbose unless told otherwise.
     """
     from raml.sampling import ORACLE
 
@@ -67,8 +70,10 @@ def sample(
     found = folder.read_questions()[:limit]
     if model == ORACLE:
         seed = (sampling or SamplingSettings()).seed
-        _write_oracle(folder, found, n, limit, prompt, seed)
+        _write_oracle(folder, found, n, limit, prompt, seed, style or "verbose")
         return
+    if style is not None:
+        raise DataError(f"--style is for the oracle; {model} has no use for it.")
     _announce_code(found, allow_code_execution)
     work = Work(model, found, n, prompt, sampling, batch_size, allow_code_execution)
     sampler = open_sampler(work, options, engine or EngineOptions())
@@ -130,7 +135,13 @@ def _announce_code(questions: Sequence[Question], allowed: bool) -> None:
 
 
 def _write_oracle(
-    folder: Run, questions: list[Question], n: int, limit: int | None, prompt: PromptSettings, seed: int
+    folder: Run,
+    questions: list[Question],
+    n: int,
+    limit: int | None,
+    prompt: PromptSettings,
+    seed: int,
+    style: Literal["verbose", "terse"],
 ) -> None:
     """Let the tiny world's oracle answer: trajectories to learn from."""
     from raml.sampling import ORACLE, ask_oracle
@@ -138,7 +149,7 @@ def _write_oracle(
     loaded = load("tiny", None)
     if n < 1:
         raise DataError(f"--n is {n}; it must be at least 1.")
-    config = {"model": ORACLE, "n": n, "limit": limit, "prompt": prompt, "seed": seed}
+    config = {"model": ORACLE, "n": n, "limit": limit, "prompt": prompt, "seed": seed, "style": style}
     clock = StageClock(folder, "sample", config)
     with lock_run(folder.path):
         done = {t.id for t in folder.read_trajectories()}
@@ -147,7 +158,7 @@ def _write_oracle(
             for question in questions:
                 bar.advance()
                 try:
-                    written = ask_oracle(loaded, question, n, seed=seed, prompt=prompt)
+                    written = ask_oracle(loaded, question, n, seed=seed, style=style, prompt=prompt)
                 except DataError as error:  # the other questions go on
                     errors.append(error)
                     continue

@@ -23,6 +23,7 @@ from raml.records.landscapes import Landscape, LandscapePoint, LandscapeSettings
 from raml.records.manifest import FileEntry, Manifest, StageManifest
 from raml.records.probes import Readout, ReadoutSettings, Trace, TraceSettings
 from raml.records.questions import CodeTests, PromptSettings, Question
+from raml.records.studies import Finding, FinishedStep, Rule, StudyResult, StudyScale, StudyVerdict
 from raml.records.trajectories import ModelIdentity, SamplingSettings, Trajectory
 from raml.records.updates import Adaptation, AdaptSettings, Alignment, AlignmentSettings, Update, UpdateSettings
 
@@ -39,7 +40,9 @@ __all__ = [
     "Estimate",
     "Evaluation",
     "FileEntry",
+    "Finding",
     "Finish",
+    "FinishedStep",
     "Influence",
     "InfluenceSettings",
     "IntervalMethod",
@@ -59,10 +62,14 @@ __all__ = [
     "ReadoutSettings",
     "Resampling",
     "ResamplingSettings",
+    "Rule",
     "SamplingSettings",
     "Score",
     "Scorer",
     "StageManifest",
+    "StudyResult",
+    "StudyScale",
+    "StudyVerdict",
     "Target",
     "Text",
     "Trace",

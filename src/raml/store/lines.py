@@ -17,6 +17,7 @@ from raml.records import (
     Adaptation,
     Alignment,
     Attempt,
+    FinishedStep,
     Influence,
     LandscapePoint,
     Question,
@@ -40,6 +41,7 @@ Record = (
     | Influence
     | Resampling
     | Attempt
+    | FinishedStep
 )
 T = TypeVar("T", bound=Record)
 

@@ -9,8 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from raml.questions.sources.columns import Columns
+from raml.questions.sources.gpqa import COLUMNS as GPQA_COLUMNS
 from raml.questions.sources.gpqa import WORDING as GPQA_WORDING
 from raml.questions.sources.gpqa import make_gpqa
+from raml.questions.sources.livecodebench import COLUMNS as LIVECODEBENCH_COLUMNS
 from raml.questions.sources.livecodebench import (
     FUNCTION_WORDING,
     N_BY_UPDATE,
@@ -20,6 +23,10 @@ from raml.questions.sources.livecodebench import (
     name_file,
 )
 from raml.questions.sources.mathematics import (
+    AIME_COLUMNS,
+    LIVEMATHBENCH_COLUMNS,
+    MATH_COLUMNS,
+    ORZ_COLUMNS,
     PROBLEM,
     make_aime,
     make_livemathbench,
@@ -51,6 +58,8 @@ class DataSet:
     n_questions: int
     """Expected number; of livemathbench-hard in one language."""
     make: MakeQuestion
+    columns: Columns
+    """What `make` reads of every row."""
     wording: tuple[str, ...]
     """What `Question.prompt` is made of."""
     terms: str
@@ -74,6 +83,7 @@ DATA_SETS = {
             files="aime_2024_problems.parquet",
             n_questions=30,
             make=make_aime,
+            columns=AIME_COLUMNS,
             wording=(PROBLEM,),
             terms="the problems are the Mathematical Association of America's",
         ),
@@ -86,6 +96,7 @@ DATA_SETS = {
             files="test.jsonl",
             n_questions=30,
             make=make_aime,
+            columns=AIME_COLUMNS,
             wording=(PROBLEM,),
             terms="the problems are the Mathematical Association of America's",
         ),
@@ -98,6 +109,7 @@ DATA_SETS = {
             files="test.jsonl",
             n_questions=500,
             make=make_math,
+            columns=MATH_COLUMNS,
             wording=(PROBLEM,),
             terms="MIT, as MATH (arXiv 2103.03874), from which it is taken",
         ),
@@ -110,6 +122,7 @@ DATA_SETS = {
             files="test.jsonl",
             n_questions=134,
             make=make_math_of_level_5,
+            columns=MATH_COLUMNS,
             wording=(PROBLEM,),
             terms="MIT, as MATH (arXiv 2103.03874), from which it is taken",
         ),
@@ -122,6 +135,7 @@ DATA_SETS = {
             files="*202412*hard_{language}*.jsonl",
             n_questions=45,
             make=make_livemathbench,
+            columns=LIVEMATHBENCH_COLUMNS,
             wording=(PROBLEM,),
             terms="CC BY 4.0; not for experiments that harm people",
             options=("language",),
@@ -136,6 +150,7 @@ DATA_SETS = {
             files="gpqa_diamond.csv",
             n_questions=198,
             make=make_gpqa,
+            columns=GPQA_COLUMNS,
             wording=(GPQA_WORDING,),
             terms="CC BY 4.0; its authors ask that examples are not shown in public, as text or image",
             options=("seed",),
@@ -150,6 +165,7 @@ DATA_SETS = {
             files="test*.jsonl",
             n_questions=sum(N_BY_UPDATE.values()),
             make=make_livecodebench,
+            columns=LIVECODEBENCH_COLUMNS,
             wording=(PROGRAM_WORDING, FUNCTION_WORDING),
             terms="\"cc\" on its card, no more; the problems are LeetCode's, AtCoder's and Codeforces's",
             options=("release", "since", "until"),
@@ -163,6 +179,7 @@ DATA_SETS = {
             files="orz_math_57k_collection.json",
             n_questions=56_878,
             make=make_orz,
+            columns=ORZ_COLUMNS,
             wording=(PROBLEM,),
             terms="MIT",
             options=("clean",),

@@ -5,6 +5,9 @@ from __future__ import annotations
 from raml.errors import DataError
 from raml.questions.sources.settings import Row
 
+Columns = tuple[tuple[str, ...], ...]
+"""The columns that every row of a source needs, each with its spellings, of which one is enough."""
+
 
 def find_column(row: Row, names: tuple[str, ...], place: str) -> object:
     """Return the value in the first of several spellings of a column.
@@ -34,6 +37,11 @@ def read_text(row: Row, *names: str, place: str) -> str:
         what = "is empty" if value is None or isinstance(value, str) else "is no text"
         raise DataError(f"{place}: column {names[0]!r} {what}.")
     return value.strip()
+
+
+def read_texts(row: Row, columns: Columns, place: str) -> list[str]:
+    """Read several columns of text, each as `read_text` does."""
+    return [read_text(row, *names, place=place) for names in columns]
 
 
 def read_notes(row: Row, *names: str) -> dict[str, str | int]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from raml.questions.sources.columns import read_notes, read_text
+from raml.questions.sources.columns import Columns, read_notes, read_texts
 from raml.questions.sources.settings import Row, SourceSettings
 from raml.records import Question, hash_key
 
 WORDING = "{question}\n\nA) {A}\nB) {B}\nC) {C}\nD) {D}"
 LETTERS = "ABCD"
 OPTIONS = ("Correct Answer", "Incorrect Answer 1", "Incorrect Answer 2", "Incorrect Answer 3")
+COLUMNS: Columns = (("Question",), *((name,) for name in OPTIONS), ("Record ID",))
 
 
 def order_options(seed: int, record_id: str) -> list[int]:
@@ -26,9 +27,7 @@ def make_gpqa(row: Row, place: str, source: str, settings: SourceSettings) -> Qu
     Raises:
         DataError: the row lacks a column.
     """
-    text = read_text(row, "Question", place=place)
-    options = [read_text(row, name, place=place) for name in OPTIONS]
-    record_id = read_text(row, "Record ID", place=place)
+    text, *options, record_id = read_texts(row, COLUMNS, place)
     order = order_options(settings.seed, record_id)
     prompt = WORDING.format(
         question=text, **{letter: options[column] for letter, column in zip(LETTERS, order, strict=True)}

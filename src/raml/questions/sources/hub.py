@@ -23,15 +23,14 @@ def fetch_files(data: DataSet, patterns: list[str], revision: str) -> tuple[str,
             revision or file.
     """
     folder = download_snapshot(data, patterns, revision)
-    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    chosen = [[name for name in names if fnmatch(name, pattern)] for pattern in patterns]
+    chosen = _choose_files(folder, patterns)
     for pattern, found in zip(patterns, chosen, strict=True):
         if not found:
             raise DataError(
                 f"{data.repository} has no file {pattern!r} at revision {folder.name}. See {HUB}/{data.repository}, "
                 f"and {advise_file(data, patterns)}."
             )
-    return folder.name, [folder / name for found in chosen for name in found]
+    return folder.name, [path for found in chosen for path in found]
 
 
 def download_snapshot(data: DataSet, patterns: list[str], revision: str) -> Path:
@@ -47,7 +46,7 @@ def download_snapshot(data: DataSet, patterns: list[str], revision: str) -> Path
     except ImportError as error:
         raise MissingExtra("Data sets from the Hub need huggingface_hub: pip install 'raml[tasks]'") from error
     try:
-        commit = _find_commit(data.repository, revision)
+        commit = find_commit(data.repository, revision)
         folder = snapshot_download(
             data.repository,
             repo_type="dataset",
@@ -67,7 +66,26 @@ def download_snapshot(data: DataSet, patterns: list[str], revision: str) -> Path
     return Path(folder)
 
 
-def _find_commit(repository: str, revision: str) -> str | None:
+def find_cached(data: DataSet, patterns: list[str], revision: str) -> list[Path]:
+    """Find the files in the cache, without asking the Hub; none if one is missing."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        folder = Path(snapshot_download(data.repository, repo_type="dataset", revision=revision, local_files_only=True))
+    except LocalEntryNotFoundError:
+        return []
+    chosen = _choose_files(folder, patterns)
+    return [path for found in chosen for path in found] if all(chosen) else []
+
+
+def _choose_files(folder: Path, patterns: list[str]) -> list[list[Path]]:
+    """List the files of a snapshot whose names match, by pattern."""
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    return [[folder / name for name in names if fnmatch(name, pattern)] for pattern in patterns]
+
+
+def find_commit(repository: str, revision: str) -> str | None:
     """Ask the Hub which commit a revision is; None if it doesn't answer. Asked once, where downloads try for long."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HTTPError, RepositoryNotFoundError, RevisionNotFoundError

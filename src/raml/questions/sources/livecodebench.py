@@ -9,7 +9,7 @@ import msgspec
 
 from raml.answers.code import decode_private_tests
 from raml.errors import DataError
-from raml.questions.sources.columns import find_column, read_notes, read_text
+from raml.questions.sources.columns import Columns, find_column, read_notes, read_text
 from raml.questions.sources.settings import Row, SourceSettings
 from raml.records import CodeTests, Question, hash_key
 
@@ -17,6 +17,9 @@ PROGRAM_WORDING = "{problem}\n\nThe Python program reads standard input and prin
 FUNCTION_WORDING = (
     "{problem}\n\nComplete this Python code without changing any name in it:\n\n```python\n{starter}\n```"
 )
+PROBLEM, STARTER, DATE, METADATA = ("question_content",), ("starter_code",), ("contest_date",), ("metadata",)
+PUBLIC_TESTS, HIDDEN_TESTS = ("public_test_cases",), ("private_test_cases",)
+COLUMNS: Columns = (DATE, PROBLEM, STARTER, METADATA, PUBLIC_TESTS, HIDDEN_TESTS)
 N_BY_UPDATE = {"v1": 400, "v2": 111, "v3": 101, "v4": 101, "v5": 167, "v6": 175}
 """Problems that each update added; the card counts 400, 511, 612, 713 and 880 up to release_v5, 1,055 are known for
 release_v6."""
@@ -53,10 +56,10 @@ def make_livecodebench(row: Row, place: str, source: str, settings: SourceSettin
     held = _read_date(row, place)
     if (settings.since and held < settings.since) or (settings.until and held > settings.until):
         return None
-    problem = read_text(row, "question_content", place=place)
-    starter = find_column(row, ("starter_code",), place)
-    function = _decode(row, "metadata", dict, place).get("func_name")
-    tests = [*_decode(row, "public_test_cases", list, place), *_read_hidden_tests(row, place)]
+    problem = read_text(row, *PROBLEM, place=place)
+    starter = find_column(row, STARTER, place)
+    function = _decode(row, METADATA, dict, place).get("func_name")
+    tests = [*_decode(row, PUBLIC_TESTS, list, place), *_read_hidden_tests(row, place)]
     has_starter = isinstance(starter, str) and bool(starter.strip())
     prompt = (
         FUNCTION_WORDING.format(problem=problem, starter=str(starter).rstrip())
@@ -82,7 +85,7 @@ def make_livecodebench(row: Row, place: str, source: str, settings: SourceSettin
 
 def _read_date(row: Row, place: str) -> date:
     """Read the day of the contest, from text as in the files or from a time as in parquet."""
-    value = find_column(row, ("contest_date",), place)
+    value = find_column(row, DATE, place)
     if isinstance(value, datetime):
         return value.date()
     try:
@@ -92,21 +95,21 @@ def _read_date(row: Row, place: str) -> date:
 
 
 def _read_hidden_tests(row: Row, place: str) -> list[dict[str, Any]]:
-    if find_column(row, ("private_test_cases",), place) in (None, ""):
+    if find_column(row, HIDDEN_TESTS, place) in (None, ""):
         return []
-    text = read_text(row, "private_test_cases", place=place)
+    text = read_text(row, *HIDDEN_TESTS, place=place)
     try:
         return decode_private_tests(text)
     except DataError as error:
         raise DataError(f"{place}: {error}") from error
 
 
-def _decode(row: Row, name: str, kind: type, place: str) -> Any:  # noqa: ANN401
+def _decode(row: Row, names: tuple[str, ...], kind: type, place: str) -> Any:  # noqa: ANN401
     """Decode a column that holds JSON as text."""
     try:
-        return msgspec.json.decode(read_text(row, name, place=place), type=kind)
+        return msgspec.json.decode(read_text(row, *names, place=place), type=kind)
     except (msgspec.DecodeError, RecursionError) as error:
-        raise DataError(f"{place}: column {name!r} is no JSON {kind.__name__}: {error}") from error
+        raise DataError(f"{place}: column {names[0]!r} is no JSON {kind.__name__}: {error}") from error
 
 
 def _read_side(test: Any, side: str, place: str) -> str:  # noqa: ANN401

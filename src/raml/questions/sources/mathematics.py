@@ -6,11 +6,17 @@ import re
 from typing import Any
 
 from raml.errors import DataError
-from raml.questions.sources.columns import find_column, read_notes, read_text
+from raml.questions.sources.columns import Columns, find_column, read_notes, read_text, read_texts
 from raml.questions.sources.settings import Row, SourceSettings
 from raml.records import Question, hash_key
 
 PROBLEM = "{problem}"
+AIME_COLUMNS: Columns = (("problem", "Problem"), ("answer", "Answer"))
+LEVEL = ("level",)
+MATH_COLUMNS: Columns = (("problem",), ("answer",), LEVEL)
+LIVEMATHBENCH_COLUMNS: Columns = (("question",), ("answer",))
+ORZ_COLUMNS: Columns = (("0",), ("1",))
+"""The turns of a conversation."""
 CHINESE_INSTRUCTION = "请逐步推理，并把最终答案写在 \\boxed{} 中。"
 """Follows a Chinese question in place of the English instruction."""
 _CHINESE = re.compile(r"[\u4e00-\u9fff]")
@@ -18,8 +24,7 @@ _CHINESE = re.compile(r"[\u4e00-\u9fff]")
 
 def make_aime(row: Row, place: str, source: str, settings: SourceSettings) -> Question:
     """Make a question of a row with problem and answer; the answer loses its leading zeros ("025" becomes "25")."""
-    problem = read_text(row, "problem", "Problem", place=place)
-    answer = read_text(row, "answer", "Answer", place=place)
+    problem, answer = read_texts(row, AIME_COLUMNS, place)
     answer = answer.lstrip("0") or "0" if answer.isascii() and answer.isdigit() else answer
     return Question(
         hash_key(problem, answer), problem, answer, source=source, meta=read_notes(row, "ID", "id", "url", "year")
@@ -28,7 +33,7 @@ def make_aime(row: Row, place: str, source: str, settings: SourceSettings) -> Qu
 
 def make_math(row: Row, place: str, source: str, settings: SourceSettings) -> Question:
     """Make a question of a row with problem and answer; its subject is the domain."""
-    problem, answer = read_text(row, "problem", place=place), read_text(row, "answer", place=place)
+    problem, answer, _ = read_texts(row, MATH_COLUMNS, place)
     notes = read_notes(row, "unique_id", "subject")
     domain = notes.pop("subject", None)
     return Question(
@@ -48,7 +53,7 @@ def make_math_of_level_5(row: Row, place: str, source: str, settings: SourceSett
 
 def make_livemathbench(row: Row, place: str, source: str, settings: SourceSettings) -> Question:
     """Make a question of a row with question and answer; its language is what it is written in, and its domain."""
-    problem, answer = read_text(row, "question", place=place), read_text(row, "answer", place=place)
+    problem, answer = read_texts(row, LIVEMATHBENCH_COLUMNS, place)
     is_chinese = _CHINESE.search(problem) is not None
     language = "cn" if is_chinese else "en"
     return Question(
@@ -71,7 +76,7 @@ def make_orz_row(row: Row, place: str) -> dict[str, Any]:
     Raises:
         DataError: the row is no such pair.
     """
-    asked, solved = (find_column(row, (name,), place) for name in ("0", "1"))
+    asked, solved = (find_column(row, names, place) for names in ORZ_COLUMNS)
     truth = solved.get("ground_truth") if isinstance(solved, dict) else None
     if not isinstance(asked, dict) or "value" not in asked or not isinstance(truth, dict):
         raise DataError(
@@ -89,7 +94,7 @@ def make_orz(row: Row, place: str, source: str, settings: SourceSettings) -> Que
 
 def _read_level(row: Row, place: str) -> int:
     """Read the difficulty from 1 to 5, written as 5, "5" or "Level 5"."""
-    level = read_text(row, "level", place=place).removeprefix("Level").strip()
+    level = read_text(row, *LEVEL, place=place).removeprefix("Level").strip()
     if level not in {"1", "2", "3", "4", "5"}:
         raise DataError(f"{place}: level {level[:40]!r} is no number from 1 to 5.")
     return int(level)
