@@ -9,7 +9,7 @@ export TOKENIZERS_PARALLELISM := false
 # Neither needs a network, and both say so.
 demo test test-slow: export HF_HUB_OFFLINE := 1
 
-.PHONY: help demo test test-slow test-real lint format bench coverage docs-check tiny techniques lock clean
+.PHONY: help demo test test-slow test-real lint format bench coverage docs-check tiny lock clean
 
 help:
 	@echo "make demo       the whole path on the embedded model, ending in report.html"
@@ -19,7 +19,6 @@ help:
 	@echo "make coverage   simulate how often the intervals hold the truth (six minutes)"
 	@echo "make docs-check README's commands and links against the code"
 	@echo "make tiny       make the embedded model's weights again (about half an hour)"
-	@echo "make techniques compare SFT and GRPO on the embedded model over three seeds (about an hour)"
 	@echo "make lock       resolve the pinned versions again"
 
 $(STAMP): requirements.lock pyproject.toml
@@ -64,10 +63,6 @@ bench: $(STAMP)
 coverage: $(STAMP)
 	$(BIN)/python benchmarks/interval_coverage.py
 	$(BIN)/python benchmarks/interval_coverage.py --questions 134 --simulations 500
-
-# SFT, GRPO from the base and GRPO after SFT over three seeds, about an hour on one core.
-techniques: $(STAMP)
-	$(BIN)/python recipes/compare_techniques.py
 
 docs-check: $(STAMP)
 	$(BIN)/python -m pytest tests/test_docs.py

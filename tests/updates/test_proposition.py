@@ -1,6 +1,5 @@
 import math
 import re
-import sys
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -9,9 +8,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "recipes"))
-
-from proposition import Reader
 from raml.errors import DataError, NumericsError
 from raml.updates.proposition import (
     OneLayer,
@@ -24,6 +20,7 @@ from raml.updates.proposition import (
     measure_rank,
     measure_residual,
 )
+from raml.updates.reader import Reader
 
 
 def real(*rows):
@@ -76,8 +73,8 @@ def test_the_last_token_asks_and_scores_are_divided_by_the_root_of_the_keys_widt
 
 
 @pytest.mark.parametrize("positions", [False, True])
-def test_the_recipe_trains_this_model(positions):
-    """At each place of a text the recipe's logits are the head on this model's output after the tokens until there."""
+def test_the_reader_is_this_model(positions):
+    """At each place of a text the reader's logits are the head on this model's output after the tokens until there."""
     reader = Reader(11, 6, positions=positions, seed=0).double()
     with torch.no_grad():
         reader.b_1 += torch.linspace(-1, 1, 24)

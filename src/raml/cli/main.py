@@ -29,6 +29,7 @@ from raml.cli.landscape import landscape
 from raml.cli.questions import questions
 from raml.cli.report import report
 from raml.cli.sample import sample
+from raml.cli.study import study
 from raml.cli.trace import trace
 from raml.cli.train import train
 from raml.cli.update import update
@@ -62,6 +63,7 @@ for command in (
     adapt,
     evaluate,
     report,
+    study,
 ):
     app.command(command)
 app.command(import_file, name="import")
@@ -81,7 +83,7 @@ def launch(
     """Read the options of all commands, then run one."""
     # `debug` is looked at in `run`, where errors arrive.
     if config is not None:
-        app.config = (Toml(_find_toml(config)),)
+        app.config = (Toml(find_toml(config)),)
     app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
 
 
@@ -111,7 +113,7 @@ def run(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _find_toml(given: Path) -> Path:
+def find_toml(given: Path) -> Path:
     """Find the config file that a path or a packaged name means.
 
     Raises:
