@@ -7,9 +7,9 @@ BENCH = $(BIN)/python benchmarks/prefix_scoring.py --model $(RAML_REAL_MODEL)
 export OMP_NUM_THREADS ?= 2
 export TOKENIZERS_PARALLELISM := false
 # Neither needs a network, and both say so.
-demo test test-slow: export HF_HUB_OFFLINE := 1
+demo test test-slow studies: export HF_HUB_OFFLINE := 1
 
-.PHONY: help demo test test-slow test-real lint format bench coverage docs-check tiny lock clean
+.PHONY: help demo test test-slow test-real lint format bench coverage docs-check tiny studies claims lock clean
 
 help:
 	@echo "make demo       the whole path on the embedded model, ending in report.html"
@@ -19,6 +19,8 @@ help:
 	@echo "make coverage   simulate how often the intervals hold the truth (six minutes)"
 	@echo "make docs-check README's commands and links against the code"
 	@echo "make tiny       make the embedded model's weights again (about half an hour)"
+	@echo "make studies    every figure and table of the paper on the embedded models, with verdicts (about an hour)"
+	@echo "make claims     take their results into the package and docs/claims.md"
 	@echo "make lock       resolve the pinned versions again"
 
 $(STAMP): requirements.lock pyproject.toml
@@ -69,6 +71,12 @@ docs-check: $(STAMP)
 
 tiny: $(STAMP)
 	$(BIN)/python recipes/tiny.py
+
+studies: $(STAMP)
+	$(BIN)/raml study all --scale tiny
+
+claims: $(STAMP)
+	$(BIN)/python recipes/claims.py $(wildcard studies-tiny)
 
 lock: $(STAMP)
 	$(BIN)/python -m piptools compile --quiet --strip-extras --extra dev --extra train --extra tasks --extra server --extra inspect \

@@ -14,13 +14,13 @@ import msgspec
 from raml.cli import run
 from raml.records import Finding, Rule, StudyResult
 from raml.store import write_atomically
-from raml.studies.conclude import RESULTS
+from raml.studies.conclusion import RESULTS
 from raml.studies.plan import Step
 from raml.studies.wording import write_result
 
 RULE = Rule("fall", "how far it falls", "nats", below=0.0)
 FINDING = Finding("fall", -1.0, -1.5, -0.5, 0.95, 64, (), "supported")
-MODULE = importlib.import_module("raml.studies.conclude")
+MODULE = importlib.import_module("raml.studies.conclusion")
 """Its room has a function of the same name."""
 HERE = "tests.cli.made_up_study"
 

@@ -14,7 +14,7 @@ import pytest
 
 from raml.cli import run
 from raml.studies import STUDIES
-from raml.studies.conclude import RESULTS, read_results
+from raml.studies.conclusion import RESULTS, read_results
 from raml.studies.journal import read_journal
 from raml.studies.plan import Step
 from tests.cli import made_up_study

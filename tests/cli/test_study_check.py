@@ -14,7 +14,7 @@ from raml.cli.study_commands import check_steps, parse_words
 from raml.cli.study_sources import Source, check_models, check_sources, find_existing
 from raml.errors import DataError
 from raml.questions import SourceSettings
-from raml.studies.conclude import plan_study
+from raml.studies.conclusion import plan_study
 from raml.studies.plan import SCALES, STUDIES, Step, collect_steps
 
 ASK = Step("run/questions", ("questions", "tiny", "--limit", "8", "--out", "run"), folder="run")
@@ -131,10 +131,10 @@ def test_what_a_run_would_write_is_not_written(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("call", "arguments", "told"),
     [
-        ("raml.studies.conclude:conclude", (("study", "fig3"), ("scale", "tiny")), None),
-        ("raml.studies.conclude:conclude", (("study", "fig3"),), "missing a required argument: 'scale'"),
-        ("raml.studies.conclude:conclude", (("study", "fig3"), ("scal", "tiny")), "'scal'|'scale'"),
-        ("raml.studies.conclude:conclud", (), "no function raml.studies.conclude:conclud"),
+        ("raml.studies.conclusion:conclude", (("study", "fig3"), ("scale", "tiny")), None),
+        ("raml.studies.conclusion:conclude", (("study", "fig3"),), "missing a required argument: 'scale'"),
+        ("raml.studies.conclusion:conclude", (("study", "fig3"), ("scal", "tiny")), "'scal'|'scale'"),
+        ("raml.studies.conclusion:conclud", (), "no function raml.studies.conclusion:conclud"),
         ("raml.studies.nothing:conclude", (), "no function raml.studies.nothing:conclude"),
         ("conclude", (), "no function conclude"),
     ],

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from raml.errors import DataError
-from raml.studies.conclude import plan_study
+from raml.studies.conclusion import plan_study
 from raml.studies.ingredients import name_model, name_test
 from raml.studies.plan import SCALES, STUDIES, Step, collect_steps, load_setup, write_step
 

@@ -73,7 +73,7 @@ def _run(names: Sequence[str], scale: StudyScale, home: Path, jobs: int | None) 
         RunError: steps failed; the others are done.
     """
     from raml.cli.study_steps import run_steps
-    from raml.studies.conclude import plan_study, read_results
+    from raml.studies.conclusion import plan_study, read_results
     from raml.studies.journal import find_missing
     from raml.studies.plan import collect_steps, load_setup
 
@@ -99,7 +99,7 @@ def _run(names: Sequence[str], scale: StudyScale, home: Path, jobs: int | None) 
 
 
 def _print(result: StudyResult, home: Path) -> None:
-    from raml.studies.conclude import RESULTS
+    from raml.studies.conclusion import RESULTS
     from raml.studies.wording import FINDING_HEADINGS, list_findings
 
     say(f"\n{result.name} ({result.source}): {result.verdict}\n{result.claim}")
@@ -117,7 +117,7 @@ def _print(result: StudyResult, home: Path) -> None:
 
 def _list(home: Path, scale: StudyScale, format: Literal["table", "markdown"]) -> None:
     """Print the table of claims."""
-    from raml.studies.conclude import read_results
+    from raml.studies.conclusion import read_results
     from raml.studies.plan import STUDIES, load_setup
     from raml.studies.wording import CLAIM_HEADINGS, list_claims, write_claims
 

@@ -13,7 +13,7 @@ from raml.cli.study_sources import check_models, check_sources, find_existing
 from raml.errors import DataError, RamlError
 from raml.records import StudyScale
 from raml.studies import cost
-from raml.studies.conclude import plan_study
+from raml.studies.conclusion import plan_study
 from raml.studies.plan import Step, collect_steps, load_setup, write_step
 
 MILLION, GIGABYTE = 1e6, 1e9

@@ -29,7 +29,7 @@ N_RESAMPLES = 999
 def plot_loops(before: Losses, after: Mapping[str, Losses]) -> Figure:
     """Draw a panel an outer loop: means over questions with 95 % intervals, seeds averaged within each question.
 
-    Small dots are single seeds. The number beside each mark is its value.
+    Small dots are single seeds. The number beside each mark is its value in nats.
 
     Args:
         before: Losses before any training.
@@ -51,8 +51,8 @@ def plot_loops(before: Losses, after: Mapping[str, Losses]) -> Figure:
                 _draw_mean(axis, place + GAP, new, AFTER)
             axis.set_title(title, fontsize=9, loc="left")
             axis.set_xticks(range(len(before)), list(before), fontsize=9)
-            axis.set_xlim(-0.5, len(before) - 0.4)
-            axis.set_ylim(bottom=0)
+            axis.set_xlim(-0.6, len(before) - 0.3)
+            axis.set_ylim(bottom=-0.03 * axis.get_ylim()[1])  # so that marks near 0 are whole
             axis.grid(visible=True, axis="y", linewidth=0.4, alpha=0.4)
             axis.tick_params(axis="y", labelsize=8)
         axes[0].set_ylabel("answer's loss (nats per token)", fontsize=9)
@@ -75,4 +75,7 @@ def _draw_mean(axis: Axes, place: float, losses: NDArray[np.float64], looks: tup
         axis.plot(
             [place - 0.08] * len(losses), losses.mean(axis=1), linestyle="none", marker=".", markersize=4, color=color
         )
-    axis.annotate(f"{mean.value:.2g}", (place, mean.value), (5, 3), textcoords="offset points", fontsize=7, color=color)
+    offset, side = ((-6, 3), "right") if looks is BEFORE else ((6, 3), "left")
+    axis.annotate(
+        f"{mean.value:.3g}", (place, mean.value), offset, textcoords="offset points", ha=side, fontsize=7, color=color
+    )

@@ -11,7 +11,7 @@ from raml.figures import plot_alignment, plot_loss_changes
 from raml.records import Estimate
 from raml.store import Run
 from raml.studies.answers import in_points
-from raml.studies.conclude import Outcome
+from raml.studies.conclusion import Outcome
 from raml.studies.ingredients import BRANCH_TOKENS
 from raml.studies.plan import Cost, Setup, Step
 from raml.studies.summaries import read_summary

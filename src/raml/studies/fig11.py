@@ -21,7 +21,7 @@ from raml.figures.trained import Shown, plot_models
 from raml.records import Estimate, Method
 from raml.store import Run
 from raml.studies.answers import in_points
-from raml.studies.conclude import Outcome
+from raml.studies.conclusion import Outcome
 from raml.studies.ingredients import PROBE, TOKEN_BYTES, plan_probe, plan_questions
 from raml.studies.plan import Cost, Setup, Step
 from raml.studies.summaries import read_summary

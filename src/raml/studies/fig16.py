@@ -7,7 +7,7 @@ from pathlib import Path
 from raml.curves import panels
 from raml.curves.groups import CurveSettings
 from raml.figures.curves import plot_wrong_curves
-from raml.studies.conclude import Outcome
+from raml.studies.conclusion import Outcome
 from raml.studies.curves import compare_changes, estimate_change, read_probe
 from raml.studies.ingredients import plan_probe
 from raml.studies.plan import Setup, Step

@@ -14,7 +14,7 @@ from raml.records import Estimate, Landscape, Plane, PlanePath, Trajectory
 from raml.stats import average_questions, estimate_mean
 from raml.store import Run
 from raml.store.landscapes import read_landscape
-from raml.studies.conclude import Outcome
+from raml.studies.conclusion import Outcome
 from raml.studies.ingredients import BRANCH_TOKENS
 from raml.studies.plan import Cost, Setup, Step
 from raml.studies.thinking import N_TRAJECTORIES, THINKING, plan_thinking

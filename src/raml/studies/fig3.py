@@ -8,7 +8,7 @@ import numpy as np
 
 from raml.figures import plot_traces
 from raml.stats import average_questions, estimate_mean
-from raml.studies.conclude import Outcome
+from raml.studies.conclusion import Outcome
 from raml.studies.curves import correlate_with_place, estimate_change, read_probe
 from raml.studies.ingredients import plan_probe
 from raml.studies.plan import Setup, Step

@@ -9,7 +9,7 @@ from raml.figures.trained import plot_amounts
 from raml.stats import Metric
 from raml.store import Run
 from raml.studies.answers import count_models, measure_gain, show_metric
-from raml.studies.conclude import Outcome
+from raml.studies.conclusion import Outcome
 from raml.studies.ingredients import (
     find_model,
     get_seeds,

@@ -13,7 +13,7 @@ from raml.curves.estimates import Contrast
 from raml.curves.groups import MODE_NAMES
 from raml.figures import plot_mode_curves, plot_question_curves
 from raml.records import Question
-from raml.studies.conclude import Outcome
+from raml.studies.conclusion import Outcome
 from raml.studies.curves import read_probe
 from raml.studies.ingredients import plan_probe
 from raml.studies.plan import Setup, Step

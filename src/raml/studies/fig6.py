@@ -17,7 +17,7 @@ from raml.influence.units import Measured
 from raml.records import Estimate
 from raml.stats import estimate_mean, write_relation
 from raml.store import Run
-from raml.studies.conclude import Outcome
+from raml.studies.conclusion import Outcome
 from raml.studies.ingredients import PROBE, plan_probe_stage
 from raml.studies.plan import Setup, Step
 from raml.studies.summaries import read_summary

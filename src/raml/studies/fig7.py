@@ -6,7 +6,7 @@ from pathlib import Path
 
 from raml.figures.trained import plot_models
 from raml.studies.answers import METRICS, describe_gain, measure_gain, show_models
-from raml.studies.conclude import Outcome
+from raml.studies.conclusion import Outcome
 from raml.studies.ingredients import find_model, get_seeds, plan_tested
 from raml.studies.plan import Setup, Step
 from raml.studies.techniques import LABELS, count_techniques

@@ -7,7 +7,7 @@ from pathlib import Path
 from raml.figures.trained import plot_amounts
 from raml.stats import Counts
 from raml.studies.answers import METRICS, count_models, measure_gain, show_metric
-from raml.studies.conclude import Outcome
+from raml.studies.conclusion import Outcome
 from raml.studies.ingredients import (
     find_model,
     get_seeds,

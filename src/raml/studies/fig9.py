@@ -13,7 +13,7 @@ from raml.figures import plot_training
 from raml.figures.trained import plot_amounts
 from raml.stats import estimate_mean
 from raml.studies.answers import METRICS, count_models, measure_gain, show_metric
-from raml.studies.conclude import Outcome
+from raml.studies.conclusion import Outcome
 from raml.studies.ingredients import find_model, get_seeds, name_model, plan_grpo, plan_test, plan_tested
 from raml.studies.plan import Setup, Step
 from raml.studies.techniques import count_techniques

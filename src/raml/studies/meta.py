@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from raml.figures.loops import plot_loops
 from raml.stats import estimate_mean
-from raml.studies.conclude import Outcome
+from raml.studies.conclusion import Outcome
 from raml.studies.ingredients import TOKEN_BYTES, plan_questions
 from raml.studies.loops import FOLDER, LOOPS, UNTRAINED, Losses, name_loop, read_losses
 from raml.studies.plan import Cost, Setup, Step
@@ -50,8 +50,8 @@ def conclude(setup: Setup, home: Path) -> Outcome:
         "1 reads": _measure([_subtract(one.implicit, before.implicit) for one in first]),
     }
     panels = {
-        "Algorithm 1: trained after gradient steps": _gather(first),
-        "Algorithm 2: trained after reading": _gather(second),
+        "Algorithm 1: trained to answer after a gradient step": _gather(first),
+        "Algorithm 2: trained to answer after reading": _gather(second),
     }
     gain = estimate_mean("gain", _subtract(before.explicit, before.plain).tolist())
     rates = [f"{one.rate:g}" for one in (before, *first, *second)]

@@ -11,7 +11,7 @@ from raml.figures.constructions import Panel, plot_constructions
 from raml.records import Estimate, UpdateSettings
 from raml.stats import average_questions, estimate_mean
 from raml.store import Run
-from raml.studies.conclude import Outcome
+from raml.studies.conclusion import Outcome
 from raml.studies.ingredients import PROBE, plan_probe_stage
 from raml.studies.plan import Cost, Setup, Step
 from raml.studies.readers import FOLDER, PairErrors, read_errors

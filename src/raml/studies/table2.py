@@ -8,7 +8,7 @@ from typing import Literal
 from raml.errors import RunError
 from raml.store import Run
 from raml.studies.answers import METRICS, count_models, describe_gain, measure_gain
-from raml.studies.conclude import Outcome
+from raml.studies.conclusion import Outcome
 from raml.studies.ingredients import (
     find_model,
     get_seeds,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from raml.studies.answers import METRICS, describe_gain, measure_gain
-from raml.studies.conclude import Outcome
+from raml.studies.conclusion import Outcome
 from raml.studies.ingredients import TECHNIQUES, find_model, get_seeds, plan_tested
 from raml.studies.plan import Setup, Step
 from raml.studies.techniques import LABELS, count_techniques, draw_table

@@ -49,7 +49,7 @@ def plan_study(name: str, scale: str) -> list[Step]:
     steps: Sequence[Step] = importlib.import_module(f"raml.studies.{name}").plan(setup)
     last = Step(
         f"{name}/conclude",
-        call="raml.studies.conclude:conclude",
+        call="raml.studies.conclusion:conclude",
         arguments=(("study", name), ("scale", scale)),
         needs=tuple(step.name for step in steps),
         again=True,
@@ -99,11 +99,20 @@ def read_results(home: Path, scale: str) -> list[StudyResult]:
     Raises:
         RunError: a file can't be read, or is no study's result.
     """
-    packaged = Path(str(files("raml.studies"))) / RESULTS / scale
-    places = {name: (home / RESULTS / name / f"{name}.json", packaged / f"{name}.json") for name in STUDIES}
-    found = {name: next((path for path in paths if path.is_file()), None) for name, paths in places.items()}
-    results = [read_result(path) for path in found.values() if path is not None]
-    return [result for result in results if result.scale == scale]
+    paths = (home / RESULTS / name / f"{name}.json" for name in STUDIES)
+    own = {result.name: result for result in map(read_result, filter(Path.is_file, paths)) if result.scale == scale}
+    found = {result.name: result for result in read_packaged(scale)} | own
+    return [found[name] for name in STUDIES if name in found]
+
+
+def read_packaged(scale: str) -> list[StudyResult]:
+    """Read the results of a scale that come with the package.
+
+    Raises:
+        RunError: a file can't be read, or is no study's result.
+    """
+    folder = Path(str(files("raml.studies"))) / RESULTS / scale
+    return [read_result(path) for name in STUDIES if (path := folder / f"{name}.json").is_file()]
 
 
 def read_result(path: Path) -> StudyResult:
