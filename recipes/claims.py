@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import argparse
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 
-from raml.records import StudyResult, StudyScale
+from raml.records import StudyScale
 from raml.store import write_atomically
-from raml.studies import STUDIES, load_setup, read_packaged, read_results
-from raml.studies.conclusion import RESULTS
+from raml.studies import STUDIES, load_setup, read_packaged
+from raml.studies.conclusion import RESULTS, read_own
 from raml.studies.plan import SCALES
 from raml.studies.wording import write_claims
 
@@ -41,17 +40,15 @@ def main() -> None:
     arguments = read_arguments()
     if arguments.home is not None:
         for scale in SCALES:
-            take(arguments.home, read_results(arguments.home, scale))
+            take(arguments.home, scale)
     write_atomically(PAGE, write_page().encode())
     print(f"Wrote {PAGE}")
 
 
-def take(home: Path, results: Sequence[StudyResult]) -> None:
-    """Copy results and figures of a folder in which studies were run."""
-    for result in results:
+def take(home: Path, scale: StudyScale) -> None:
+    """Copy a scale's results and figures from a folder in which studies were run."""
+    for result in read_own(home, scale):
         own = home / RESULTS / result.name
-        if not own.is_dir():
-            continue  # one that came with the package
         place = ROOT / "src" / "raml" / "studies" / RESULTS / result.scale / f"{result.name}.json"
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(own / f"{result.name}.json", place)

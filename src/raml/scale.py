@@ -13,6 +13,7 @@ import pickle
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -210,10 +211,15 @@ def _serve(connection: Connection, set_up: Callable[[], Callable[[Any], object]]
 
 
 def _end_with_parent() -> None:
-    """End this process with the one that started it, amid its work: whoever starts that again wants its files."""
+    """End this process with the one that started it, amid its work: whoever starts that again wants its files.
+
+    It is told to first, as it would be by that one, so that work which started other programs can end these.
+    """
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(END_WITHIN_S)
         os._exit(1)
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import multiprocessing
 import os
 import shutil
 import signal
@@ -13,11 +14,14 @@ import time
 import pytest
 
 from raml.cli import run
+from raml.cli.stage import show_progress
+from raml.cli.study_steps import run_steps
 from raml.studies import STUDIES
 from raml.studies.conclusion import RESULTS, read_results
 from raml.studies.journal import read_journal
 from raml.studies.plan import Step
 from tests.cli import made_up_study
+from tests.test_scale import is_running, wait_until
 
 STEPS = ["shared/first", "fig3/second", "fig3/conclude"]
 
@@ -72,7 +76,9 @@ def test_a_step_that_fails_stops_its_own_study_and_no_other(raml, tmp_path, made
     code, out, error = raml("study", "all", "--out", tmp_path, "--jobs", "1")
     assert (code, error.count("\n")) == (2, 1)
     assert "fig5/second" in error
-    assert "fig5/second lacks mend" in error
+    log = tmp_path / "logs" / "fig5" / "second.log"
+    assert f"ValueError, see {log}: fig5/second lacks mend" in error
+    assert "Traceback" in log.read_text()
     assert "fig5/conclude (a step before it failed)" in error
     assert "fig3 (Fig. 3): supported" in out
     assert "fig5 (" not in out
@@ -132,9 +138,10 @@ def test_the_list_has_every_claim_and_what_was_found(raml, finished):
     code, out, _ = raml("study", "list", "--out", home)
     assert code == 0
     rows = {line.split()[0]: line for line in out.splitlines() if line.split()[:1]}
-    assert set(rows) == {"study", *STUDIES}
+    assert set(rows) == {"study", *STUDIES, "From"}
     assert "supported" in rows["fig3"]
     assert "fall −1 [−1.5, −0.5] nats" in rows["fig3"]
+    assert out.splitlines()[-1] == f"From {home}: fig3. Other results of scale tiny come with raml."
     code, markdown, _ = raml("study", "list", "--out", home, "--format", "markdown")
     assert markdown.startswith("| study | in the paper | claim | verdict | measured |")
     assert "## fig3: supported" in markdown
@@ -153,3 +160,32 @@ def test_what_makes_no_sense_is_one_line(raml, tmp_path, arguments, told):
     assert (code, error.count("\n")) == (2, 1)
     assert told in error
     assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize("place", ["file", "file/below"])
+def test_a_folder_that_can_t_be_made_is_one_line(raml, tmp_path, made_up, place):
+    (tmp_path / "file").touch()
+    code, _, error = raml("study", "fig3", "--out", tmp_path / place)
+    assert (code, error.count("\n")) == (2, 1)
+    assert f"{tmp_path / place} can't be written" in error
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs signals")
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_what_a_launcher_started_ends_with_the_study(tmp_path, sent):
+    """Else it would go on writing the folder in which the next run begins."""
+    study = multiprocessing.get_context("spawn").Process(target=launch_long_work, args=(tmp_path,))
+    study.start()
+    place = tmp_path / "started"
+    wait_until(lambda: place.exists() and place.read_text().endswith("\n"))
+    os.kill(study.pid, sent)
+    study.join()
+    wait_until(lambda: not is_running(int(place.read_text())))
+
+
+def launch_long_work(home):
+    """Run a step whose launcher starts a program of its own."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    step = Step("x", ("demo",), launcher=("sh", "-c", "sleep 600 & echo $! > started; wait"))
+    with show_progress("steps", 1) as bar:
+        run_steps(home, [step], n_jobs=1, fresh=True, bar=bar)

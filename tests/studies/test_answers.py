@@ -60,3 +60,10 @@ def test_a_question_with_fewer_responses_than_others_is_refused(tmp_path, models
     write_answers("test/d/tiny-base-1", [1, 2], 5)
     with pytest.raises(RunError, match=r"\[4, 5\] responses"):
         count(tmp_path, "base", ("d",))
+
+
+def test_seeds_that_answered_other_questions_are_refused(tmp_path, models, write_answers):
+    write_answers("test/e/tiny-base-0", [1, 2], 4)
+    write_answers("test/e/tiny-base-1", [1, 2], 4, "other")
+    with pytest.raises(RunError, match="do not hold the same questions"):
+        count(tmp_path, "base", ("e",))

@@ -69,8 +69,10 @@ def test_steps_from_a_loss_of_0_are_left_out(write_curves, tmp_path):
     """In a the word begins at 0, where the measure is infinite; b alone is left: 1 − (1/4 + 1 + 1/2)/3 = 5/12."""
     curves = ("a", "think", True, (2, 0, 4, 1), "one wait two"), ("b", "think", True, (4, 3, 6, 3), "one wait two")
     measure(write_curves(*curves))
-    made = fig6.conclude(SETUP, tmp_path).measures["paper's measure"].estimate
+    outcome = fig6.conclude(SETUP, tmp_path)
+    made = outcome.measures["paper's measure"].estimate
     assert (made.value, made.n_questions) == (pytest.approx(5 / 12), 1)
+    assert any("0 before 1 of 6 tokens, 1 listed words among them" in remark for remark in outcome.remarks)
 
 
 def test_a_model_that_writes_none_of_the_words_decides_nothing(write_curves, tmp_path):

@@ -112,6 +112,9 @@ def test_table_2_measures_gains_over_zero_grpo_and_over_short_trajectories(tmp_p
     assert [finding.verdict for finding in findings] == ["supported", "undecided", "undecided"]
     assert verdict == "undecided"
     assert outcome.remarks[0].startswith("SFT on long trajectories minus base, in points: Pass@1 +84.4")  # 28/32 − 1/32
+    assert outcome.remarks[-1].startswith(
+        "SFT on short trajectories minus base, in points: Pass@1 +81."
+    )  # 81/96 − 3/96
     assert [axis.get_title(loc="left") for axis in outcome.figures[""].axes] == [
         *("Pass@8", "Pass@8, paper"),
         *("mG-Pass@8", "mG-Pass@8, paper"),

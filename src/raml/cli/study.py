@@ -82,7 +82,6 @@ def _run(names: Sequence[str], scale: StudyScale, home: Path, jobs: int | None) 
     if n_jobs < 1:
         raise DataError(f"--jobs is {n_jobs}; it must be at least 1.")
     steps = collect_steps([plan_study(name, scale) for name in names])
-    home.mkdir(parents=True, exist_ok=True)
     with lock_run(home):
         missing = find_missing(home, steps)
         say(f"{len(steps)} steps in {home}, {len(missing)} of them to do.")
@@ -117,7 +116,7 @@ def _print(result: StudyResult, home: Path) -> None:
 
 def _list(home: Path, scale: StudyScale, format: Literal["table", "markdown"]) -> None:
     """Print the table of claims."""
-    from raml.studies.conclusion import read_results
+    from raml.studies.conclusion import read_own, read_results
     from raml.studies.plan import STUDIES, load_setup
     from raml.studies.wording import CLAIM_HEADINGS, list_claims, write_claims
 
@@ -127,3 +126,5 @@ def _list(home: Path, scale: StudyScale, format: Literal["table", "markdown"]) -
         say(write_claims(setups, results).rstrip())
         return
     print_table(CLAIM_HEADINGS, list_claims(setups, results), names=("in the paper", "claim", "verdict", "measured"))
+    own = ", ".join(result.name for result in read_own(home, scale))
+    say(f"From {home}: {own or 'none'}. Other results of scale {scale} come with raml.")

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
+import signal
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import FrameType
 
 from raml.cli.stage import ProgressBar
-from raml.errors import RunError
+from raml.errors import RamlError, RunError
 from raml.scale import count_cores, run_graph
 from raml.studies.journal import append_journal
 from raml.studies.plan import Step, write_step
@@ -74,9 +78,16 @@ class _Worker:
             file.flush()
             os.dup2(file.fileno(), 1)
             os.dup2(file.fileno(), 2)
-        code = _do(self.home, step)
-        sys.stdout.flush()
-        sys.stderr.flush()
+        try:
+            code = _do(self.home, step)
+        except Exception as error:
+            if isinstance(error, RamlError):
+                raise
+            traceback.print_exc()
+            raise RunError(f"{type(error).__name__}, see {log}: {error}") from error
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
         if code != 0:
             words = log.read_text(encoding="utf-8", errors="replace").strip()
             raise RunError(f"exit code {code}, see {log}: {' '.join(words[-LAST_WORDS:].split())}")
@@ -96,7 +107,25 @@ def _do(home: Path, step: Step) -> int:
         getattr(importlib.import_module(module), function)(home, **dict(step.arguments))
         return 0
     if step.launcher:
-        return subprocess.run([*step.launcher, "-m", "raml", *step.words], check=False).returncode
+        return _launch([*step.launcher, "-m", "raml", *step.words])
     from raml.cli.main import run
 
     return run(step.words)
+
+
+def _launch(words: Sequence[str]) -> int:
+    """Run another program, and tell it and all that it started to end if this process is told to."""
+    process = subprocess.Popen(words, start_new_session=True)
+
+    def end(signal_number: int, frame: FrameType | None) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal_number)
+        os._exit(1)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        while True:  # in short waits, between which a signal is seen whichever thread got it
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                return process.wait(1)
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -29,12 +29,15 @@ def count_right(home: Path, folders: Sequence[str]) -> Counts:
     A response whose answer can't be decided counts as not right; test questions here are such as can be decided.
 
     Raises:
-        RunError: a question has fewer or more responses than the others.
+        RunError: a question has fewer or more responses than the others, or the folders have other questions.
     """
     rows, ids, sizes = [], [], set()
     for folder in folders:
         run = Run(home / folder)
-        ids = [question.id for question in run.read_questions()]
+        own = [question.id for question in run.read_questions()]
+        if ids and own != ids:
+            raise RunError(f"{', '.join(folders)} do not hold the same questions in one order. Choose another --out.")
+        ids = own
         right, made = dict.fromkeys(ids, 0), dict.fromkeys(ids, 0)
         for trajectory in run.read_trajectories():
             right[trajectory.question_id] += trajectory.correct is True

@@ -99,10 +99,18 @@ def read_results(home: Path, scale: str) -> list[StudyResult]:
     Raises:
         RunError: a file can't be read, or is no study's result.
     """
-    paths = (home / RESULTS / name / f"{name}.json" for name in STUDIES)
-    own = {result.name: result for result in map(read_result, filter(Path.is_file, paths)) if result.scale == scale}
-    found = {result.name: result for result in read_packaged(scale)} | own
+    found = {result.name: result for result in (*read_packaged(scale), *read_own(home, scale))}
     return [found[name] for name in STUDIES if name in found]
+
+
+def read_own(home: Path, scale: str) -> list[StudyResult]:
+    """Read the results of a scale that are in a folder.
+
+    Raises:
+        RunError: a file can't be read, or is no study's result.
+    """
+    paths = (home / RESULTS / name / f"{name}.json" for name in STUDIES)
+    return [result for result in map(read_result, filter(Path.is_file, paths)) if result.scale == scale]
 
 
 def read_packaged(scale: str) -> list[StudyResult]:

@@ -48,6 +48,12 @@ def compare_changes(
     return estimate_mean(name, differences) if differences else None
 
 
+def describe_missing(trajectories: Sequence[Trajectory], traces: dict[str, Trace]) -> list[str]:
+    """Say how many trajectories have no curve, if any."""
+    n_missing = sum(trajectory.id not in traces for trajectory in trajectories)
+    return [f"{n_missing} of {len(trajectories)} trajectories have no curve and are left out."] if n_missing else []
+
+
 def correlate_with_place(trace: Trace) -> float:
     """Spearman's correlation of L̂ with the place in the trajectory, from −1 to 1; NaN for a curve that never moves."""
     if np.ptp(trace.mean_nll) == 0:

@@ -9,7 +9,7 @@ import numpy as np
 from raml.figures import plot_traces
 from raml.stats import average_questions, estimate_mean
 from raml.studies.conclusion import Outcome
-from raml.studies.curves import correlate_with_place, estimate_change, read_probe
+from raml.studies.curves import correlate_with_place, describe_missing, estimate_change, read_probe
 from raml.studies.ingredients import plan_probe
 from raml.studies.plan import Setup, Step
 from raml.studies.verdict import Measure
@@ -23,7 +23,8 @@ def plan(setup: Setup) -> list[Step]:
 def conclude(setup: Setup, home: Path) -> Outcome:
     """Measure how far L̂ falls along right trajectories, and how steadily."""
     questions, curves = read_probe(home)
-    right = [t for t in curves.list_mode("think") if t.correct and t.id in curves.gold]
+    written = [t for t in curves.list_mode("think") if t.correct]
+    right = [t for t in written if t.id in curves.gold]
     trends = [correlate_with_place(curves.gold[t.id]) for t in right]
     steady = [(t.question_id, trend) for t, trend in zip(right, trends, strict=True) if np.isfinite(trend)]
     measures = {
@@ -41,8 +42,11 @@ def conclude(setup: Setup, home: Path) -> Outcome:
     flat = len(right) - len(steady)
     return Outcome(
         measures=measures,
-        figures={"": plot_traces(shown, right, traces, alpha=setup.options["alpha"])},
+        figures={"": plot_traces(shown, right, traces, alpha=setup.options["alpha"])} if traces else {},
         models=[curves.writer.name],
         seeds=[0],
-        remarks=[f"{flat} curves without any movement have no trend."] if flat else [],
+        remarks=[
+            *describe_missing(written, curves.gold),
+            *([f"{flat} curves without any movement have no trend."] if flat else []),
+        ],
     )

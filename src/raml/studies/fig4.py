@@ -68,7 +68,8 @@ def conclude(setup: Setup, home: Path) -> Outcome:
         remarks=[
             f"The share of right responses rises by {gain.value:.1f} points [{gain.low:.1f}, {gain.high:.1f}].",
             f"GRPO from the base saw {n_grpo} questions, each answered by a group of rollouts.",
-            "The paper sets public models of unlike origin beside each other; here the amount is all that differs.",
+            "The paper sets public models of unlike origin beside each other; here the amount, and with it the "
+            "number of updates, is all that differs.",
         ],
     )
 

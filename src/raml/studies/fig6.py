@@ -115,7 +115,13 @@ def _describe(summary: InfluenceSummary) -> list[str]:
             remarks.append(f"{text}.")
     if absent := [row.group for row in rows if not row.n_units]:
         remarks.append(f"Not written by this model: {', '.join(absent)}.")
-    every, largest = summary.find_row(EVERY_STEP), summary.largest
+    every, words, largest = summary.find_row(EVERY_STEP), summary.find_row(EVERY_WORD), summary.largest
+    if every is not None and every.n_undefined:
+        n_words = words.n_undefined if words else 0
+        remarks.append(
+            f"L̂ is 0 before {every.n_undefined} of {every.n_units} tokens, {n_words} listed words among them; the "
+            "paper's measure leaves these out."
+        )
     if every is not None and every.mean_relative is not None and every.median_relative is not None:
         remarks.append(
             f"Over all tokens the paper's measure has mean {write_number(every.mean_relative)} and median "

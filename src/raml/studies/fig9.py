@@ -118,7 +118,7 @@ def _check_updates(runs: Sequence[Sequence[dict[str, Any]]]) -> None:
     steps = {tuple(row["step"] for row in rows) for rows in runs}
     if len(steps) != 1:
         lens = ", ".join(str(len(rows)) for rows in runs)
-        raise RunError(f"Learning curves have {lens} updates; they must have the same ones. Delete the runs to redo.")
+        raise RunError(f"Learning curves have {lens} updates; they must have the same ones. Choose another --out.")
 
 
 def _plan_grpo(setup: Setup, n: int, seed: int) -> list[Step]:

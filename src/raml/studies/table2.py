@@ -62,6 +62,7 @@ def conclude(setup: Setup, home: Path) -> Outcome:
             describe_gain("SFT on long trajectories minus base", long, base),
             describe_gain("Zero-GRPO minus base", zero, base),
             describe_gain("SFT on long minus on short trajectories", long, short),
+            describe_gain("SFT on short trajectories minus base", short, base),
         ],
     )
 
