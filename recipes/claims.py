@@ -25,8 +25,8 @@ IMAGES = ROOT / "docs" / "images" / "claims"
 INTRODUCTION = """# The paper's claims, measured again
 
 `make claims` writes this page from the records in `src/raml/studies/results/`; [Studies](studies.md) says how they are
-made and judged. Every rule was written down before the study was run; the records hold the rules that they were judged
-by.
+made and judged, what was known when the rules were written, and which rules carry less than their verdict seems to. The
+records hold the rules that they were judged by.
 """
 SCALE_TITLES: dict[StudyScale, str] = {
     "tiny": "the embedded models",

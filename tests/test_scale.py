@@ -235,11 +235,11 @@ def test_a_worker_ends_amid_its_work_when_the_process_that_started_it_is_killed(
     place = tmp_path / "worker"
     parent = multiprocessing.get_context("spawn").Process(target=start_long_work, args=(place,))
     parent.start()
-    wait_until(place.exists)
+    assert wait_until(place.exists)
     worker = int(place.read_text())
     parent.kill()
     parent.join()
-    wait_until(lambda: not is_running(worker))
+    assert wait_until(lambda: not is_running(worker))
 
 
 def start_long_work(place):
@@ -257,10 +257,11 @@ def work_long(place):
 
 
 def wait_until(holds, within_s=60):
+    """Say whether something comes to hold in time."""
     end = time.monotonic() + within_s
-    while not holds():
-        assert time.monotonic() < end
+    while not (held := holds()) and time.monotonic() < end:
         time.sleep(0.05)
+    return held
 
 
 def is_running(process_id):

@@ -177,10 +177,10 @@ def test_what_a_launcher_started_ends_with_the_study(tmp_path, sent):
     study = multiprocessing.get_context("spawn").Process(target=launch_long_work, args=(tmp_path,))
     study.start()
     place = tmp_path / "started"
-    wait_until(lambda: place.exists() and place.read_text().endswith("\n"))
+    assert wait_until(lambda: place.exists() and place.read_text().endswith("\n"))
     os.kill(study.pid, sent)
     study.join()
-    wait_until(lambda: not is_running(int(place.read_text())))
+    assert wait_until(lambda: not is_running(int(place.read_text())))
 
 
 def launch_long_work(home):
