@@ -178,6 +178,18 @@ def test_one_worker_takes_what_may_begin_in_the_order_given(tmp_path):
     assert [served for _, served in results.values()] == [1, 2, 3]
 
 
+def test_each_beginning_is_told_before_the_unit_begins(tmp_path):
+    told = []
+
+    def tell(name):
+        log = tmp_path / "log"
+        assert not log.exists() or f"{name} begins" not in log.read_text()
+        told.append(name)
+
+    run_noted(tmp_path, {"a": [], "b": ["a"]}, on_begin=tell)
+    assert told == ["a", "b"]
+
+
 def test_units_that_hold_the_same_thing_never_run_together(tmp_path):
     held = {"a": "x", "b": "x", "c": "x", "d": "y"}
     _, log = run_noted(tmp_path, dict.fromkeys("abcd", ()), exclusive=held, seconds=0.05, n_workers=3)

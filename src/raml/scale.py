@@ -82,6 +82,7 @@ def run_graph(
     exclusive: Mapping[str, str] | None = None,
     n_workers: int = 1,
     fresh: bool = False,
+    on_begin: Callable[[str], None] | None = None,
 ) -> Iterator[tuple[str, R | Exception]]:
     """Work on units of which some need others, and yield each one's name and result as it is finished.
 
@@ -97,6 +98,7 @@ def run_graph(
         n_workers: Units at the same time.
         fresh: Each unit gets a process of its own, so that nothing is left of one (an accelerator's memory, say) when
             the next begins.
+        on_begin: Called with each unit's name in this process, before the unit begins.
 
     Raises:
         DataError: fewer than one worker is asked for.
@@ -118,6 +120,8 @@ def run_graph(
                 if (own := held.get(name)) in taken:
                     continue
                 taken |= {own} - {None}
+                if on_begin is not None:
+                    on_begin(name)
                 worker = idle.pop() if idle else _Worker.start(set_up, n_threads)
                 worker.send(left.pop(name))
                 busy[worker.connection] = worker, name

@@ -47,6 +47,10 @@ def read_log(home):
     return (home / "log").read_text().splitlines()
 
 
+def list_finished(home):
+    return [name for name, entry in read_journal(home).items() if entry.wall_s is not None]
+
+
 def test_steps_are_done_and_the_verdict_is_told(finished):
     home, out = finished
     assert f"3 steps in {home}, 3 of them to do." in out
@@ -55,7 +59,7 @@ def test_steps_are_done_and_the_verdict_is_told(finished):
     assert f"Wrote {home / RESULTS / 'fig3' / 'fig3.json'}" in out
     assert out.splitlines()[-1] == f"Next: raml study list --scale tiny --out {home}"
     assert read_log(home) == [f"{name} {what}" for name in STEPS for what in ("begins", "ends")]
-    assert list(read_journal(home)) == STEPS
+    assert list_finished(home) == STEPS
     log = (home / "logs" / "shared" / "first.log").read_text().splitlines()
     assert log[0].startswith("python -c")
     assert log[1] == "shared/first says something"
@@ -82,7 +86,7 @@ def test_a_step_that_fails_stops_its_own_study_and_no_other(raml, tmp_path, made
     assert "fig5/conclude (a step before it failed)" in error
     assert "fig3 (Fig. 3): supported" in out
     assert "fig5 (" not in out
-    assert set(read_journal(tmp_path)) == set(STEPS)
+    assert set(list_finished(tmp_path)) == set(STEPS)
     (tmp_path / "mend").touch()
     code, out, _ = raml("study", "all", "--out", tmp_path, "--jobs", "1")
     assert code == 0
@@ -114,10 +118,13 @@ def test_killed_and_run_again_it_does_what_is_missing(tmp_path):
         time.sleep(0.02)
     first.send_signal(signal.SIGKILL)
     first.wait()
-    assert list(read_journal(tmp_path)) == ["shared/first"]
+    assert {name: entry.wall_s is None for name, entry in read_journal(tmp_path).items()} == {
+        "shared/first": False,
+        "fig3/second": True,
+    }
     (tmp_path / "go").touch()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    assert list(read_journal(tmp_path)) == STEPS
+    assert list_finished(tmp_path) == STEPS
     begun = [line for line in read_log(tmp_path) if line.endswith("begins")]
     assert begun == ["shared/first begins", "fig3/second begins", "fig3/second begins", "fig3/conclude begins"]
     assert [result.name for result in read_results(tmp_path, "tiny") if result.remarks == ("Made up.",)] == ["fig3"]
@@ -126,8 +133,9 @@ def test_killed_and_run_again_it_does_what_is_missing(tmp_path):
 def test_other_settings_in_a_finished_folder_are_refused(raml, tmp_path, made_up, finished):
     home = shutil.copytree(finished[0], tmp_path / "home")
     journal = home / "steps.jsonl"
-    first, *others = journal.read_text().splitlines(keepends=True)
-    journal.write_text(json.dumps(json.loads(first) | {"line": "raml questions other"}) + "\n" + "".join(others))
+    begun, first, *others = journal.read_text().splitlines(keepends=True)
+    changed = json.dumps(json.loads(first) | {"line": "raml questions other"}) + "\n"
+    journal.write_text("".join((begun, changed, *others)))
     code, _, error = raml("study", "fig3", "--out", home, "--jobs", "1")
     assert code == 2
     assert "holds step shared/first with other settings (raml questions other; now" in error
@@ -152,6 +160,7 @@ def test_the_list_has_every_claim_and_what_was_found(raml, finished):
     [
         (("fig1",), "There is no study fig1"),
         (("fig3", "--jobs", "0"), "--jobs is 0"),
+        (("fig3", "--jobs", "0", "--dry-run"), "--jobs is 0"),
         (("fig3", "--scale", "huge"), "--scale"),
     ],
 )

@@ -42,6 +42,17 @@ def test_the_papers_values_are_hollow_marks_in_a_panel_of_their_own():
     assert [text.get_text() for text in figure.legends[0].get_texts()][1:] == ["paper: AIME24", "paper: MATH500"]
 
 
+@pytest.mark.parametrize("published", [None, {"Pass@8": {"SFT": (36.7,)}}])
+def test_the_legend_speaks_of_seeds_where_there_are_some(published):
+    def read_legend(shown):
+        panels = {"Pass@8": {"SFT": shown}}
+        legend = plot_models(panels, published=published, benchmarks=("AIME24",)).legends[0]
+        return legend.get_texts()[0].get_text()
+
+    assert "seeds" not in read_legend(make_shown(60))
+    assert "seeds" in read_legend(make_shown(60, 58, 62))
+
+
 def test_published_values_need_a_benchmark_each():
     with pytest.raises(DataError, match="1 published values for 2 benchmarks"):
         plot_models({"Pass@8": {"SFT": make_shown(60)}}, published={"Pass@8": {"SFT": (1.0,)}}, benchmarks=("a", "b"))

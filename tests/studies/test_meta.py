@@ -81,7 +81,7 @@ def test_what_training_changed_is_averaged_over_seeds_within_questions(home):
     )
     assert outcome.measures["2 gains"].by_seed == pytest.approx((0.4, 0.3, 0.2))
     assert outcome.measures["1 reads"].by_seed == pytest.approx((0.405, 0.405, 0.405))
-    assert "by +0.25 nats" in outcome.remarks[0]
+    assert "by +0.25 [−2.9, +3.4] nats." in outcome.remarks[0]
     assert len(outcome.remarks) == 2
     figure = outcome.figures[""]
     assert [axis.get_title(loc="left")[:11] for axis in figure.axes] == ["Algorithm 1", "Algorithm 2"]

@@ -54,6 +54,8 @@ def study(
     from raml.studies import plan
 
     home = out or Path(OUT.format(scale=scale))
+    if jobs is not None and jobs < 1:
+        raise DataError(f"--jobs is {jobs}; it must be at least 1.")
     if name == "list":
         _list(home, scale, format)
         return
@@ -79,8 +81,6 @@ def _run(names: Sequence[str], scale: StudyScale, home: Path, jobs: int | None) 
 
     shared = load_setup(names[0], scale).shared
     n_jobs = jobs if jobs is not None else int(shared["n_jobs"])
-    if n_jobs < 1:
-        raise DataError(f"--jobs is {n_jobs}; it must be at least 1.")
     steps = collect_steps([plan_study(name, scale) for name in names])
     with lock_run(home):
         missing = find_missing(home, steps)

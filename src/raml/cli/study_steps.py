@@ -19,7 +19,7 @@ from types import FrameType
 from raml.cli.stage import ProgressBar
 from raml.errors import RamlError, RunError
 from raml.scale import count_cores, run_graph
-from raml.studies.journal import append_journal
+from raml.studies.journal import note_begun, note_finished
 from raml.studies.plan import Step, write_step
 
 LOGS = "logs"
@@ -29,13 +29,14 @@ LAST_WORDS = 300
 
 
 def run_steps(home: Path, steps: Sequence[Step], *, n_jobs: int, fresh: bool, bar: ProgressBar) -> dict[str, str]:
-    """Run steps in a folder, each after what it needs, and note each in the journal when it is finished.
+    """Run steps in a folder, each after what it needs, and note in the journal what begins and what is finished.
 
     Returns:
         What was not done, by the step's name: why it failed, or that something it needs did.
     """
     n_threads = max(1, count_cores() // n_jobs)
     done, failed = set[str](), dict[str, str]()
+    by_name = {step.name: step for step in steps}
     results = run_graph(
         partial(_set_up, home.resolve(), n_threads),
         {step.name: step for step in steps},
@@ -43,13 +44,13 @@ def run_steps(home: Path, steps: Sequence[Step], *, n_jobs: int, fresh: bool, ba
         exclusive={step.name: step.folder for step in steps if step.folder},
         n_workers=n_jobs,
         fresh=fresh,
+        on_begin=lambda name: note_begun(home, by_name[name]),
     )
-    by_name = {step.name: step for step in steps}
     for name, result in results:
         if isinstance(result, Exception):
             failed[name] = str(result)
         else:
-            append_journal(home, by_name[name], result)
+            note_finished(home, by_name[name], result)
             done.add(name)
         bar.advance(note=name)
     for step in steps:

@@ -85,7 +85,8 @@ def plot_models(
             axis.grid(visible=True, axis="x", linewidth=0.4, alpha=0.4)
             axis.tick_params(axis="x", labelsize=8, labelbottom=True)
             axis.set_xlabel("percent", fontsize=8)
-        _add_legend(figure, _list_handles(benchmarks if len(columns) > len(panels) else ()))
+        seeded = any(shown.by_seed for models in panels.values() for shown in models.values())
+        _add_legend(figure, _list_handles(benchmarks if len(columns) > len(panels) else (), seeded=seeded))
     return figure
 
 
@@ -126,7 +127,8 @@ def plot_amounts(
             axis.set_xlabel(label, fontsize=8)
         axes[0].set_ylabel("percent", fontsize=9)
         handles, labels = axes[0].get_legend_handles_labels()
-        notes = _list_handles(())
+        shown = (one for lines in panels.values() for line in lines.values() for one in line.values())
+        notes = _list_handles((), seeded=any(one.by_seed for one in shown))
         _add_legend(figure, [*handles, *notes], [*labels, *(str(note.get_label()) for note in notes)])
     return figure
 
@@ -184,13 +186,13 @@ def _set_amounts(axis: Axes, amounts: Sequence[float]) -> None:
     axis.xaxis.set_major_formatter("{x:,.0f}")
 
 
-def _list_handles(benchmarks: Sequence[str]) -> list[Line2D]:
-    """Explain the marks: what is measured here, and what is the paper's."""
+def _list_handles(benchmarks: Sequence[str], *, seeded: bool) -> list[Line2D]:
+    """Explain the marks: what is measured here, of seeds alone too where there are any, and what is the paper's."""
     if not benchmarks:
-        interval = Line2D([], [], color=INK, linewidth=1.6, label="95 % interval over questions; small: seeds alone")
-        return [interval]
+        seeds = "; small: seeds alone" if seeded else ""
+        return [Line2D([], [], color=INK, linewidth=1.6, label=f"95 % interval over questions{seeds}")]
     ours = Line2D([], [], color=COLORS[0], marker="o", markersize=7, markeredgecolor=INK, linestyle="none")
-    ours.set_label("measured, 95 % over questions; dots: seeds alone")
+    ours.set_label(f"measured, 95 % over questions{'; dots: seeds alone' if seeded else ''}")
     marks = [
         Line2D([], [], color="none", marker=MARKS[i % len(MARKS)], markeredgecolor=GREY, label=f"paper: {name}")
         for i, name in enumerate(benchmarks)

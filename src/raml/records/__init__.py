@@ -23,7 +23,7 @@ from raml.records.landscapes import Landscape, LandscapePoint, LandscapeSettings
 from raml.records.manifest import FileEntry, Manifest, StageManifest
 from raml.records.probes import Readout, ReadoutSettings, Trace, TraceSettings
 from raml.records.questions import CodeTests, PromptSettings, Question
-from raml.records.studies import Finding, FinishedStep, Rule, StudyResult, StudyScale, StudyVerdict
+from raml.records.studies import Finding, NotedStep, Rule, StudyResult, StudyScale, StudyVerdict
 from raml.records.trajectories import ModelIdentity, SamplingSettings, Trajectory
 from raml.records.updates import Adaptation, AdaptSettings, Alignment, AlignmentSettings, Update, UpdateSettings
 
@@ -42,7 +42,6 @@ __all__ = [
     "FileEntry",
     "Finding",
     "Finish",
-    "FinishedStep",
     "Influence",
     "InfluenceSettings",
     "IntervalMethod",
@@ -54,6 +53,7 @@ __all__ = [
     "Method",
     "Mode",
     "ModelIdentity",
+    "NotedStep",
     "Plane",
     "PlanePath",
     "PromptSettings",

@@ -46,13 +46,18 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class FinishedStep:
-    """A step of a study that is done."""
+class NotedStep:
+    """A step of a study that was begun, or is done."""
 
     name: str
     line: str
     """Its command line, without what started it on several accelerators."""
-    wall_s: float
+    configs: dict[str, str]
+    """SHA-256 of the files that came with raml and that the line names, by their names there."""
+    version: str
+    """Of raml."""
+    wall_s: float | None
+    """Seconds that it took; None while it is not finished."""
 
 
 @dataclass(frozen=True)

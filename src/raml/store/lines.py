@@ -17,9 +17,9 @@ from raml.records import (
     Adaptation,
     Alignment,
     Attempt,
-    FinishedStep,
     Influence,
     LandscapePoint,
+    NotedStep,
     Question,
     Readout,
     Resampling,
@@ -41,7 +41,7 @@ Record = (
     | Influence
     | Resampling
     | Attempt
-    | FinishedStep
+    | NotedStep
 )
 T = TypeVar("T", bound=Record)
 

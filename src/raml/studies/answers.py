@@ -14,6 +14,7 @@ from raml.stats import Counts, Metric, compare_metric, estimate_metric, measure_
 from raml.store import Run
 from raml.studies.ingredients import name_test
 from raml.studies.verdict import Measure
+from raml.studies.wording import write_change
 
 METRICS: Mapping[str, Metric] = {
     "Pass@1": Metric("avg"),
@@ -89,10 +90,8 @@ def measure_gain(metric: Metric, ours: Counts, theirs: Counts) -> Measure:
 
 def describe_gain(name: str, ours: Counts, theirs: Counts) -> str:
     """Say how many points models gain on others by each metric, with 95 % intervals."""
-    parts = []
-    for metric_name, metric in METRICS.items():
-        gain = in_points(compare_metric(metric, ours, theirs))
-        parts.append(f"{metric_name} {gain.value:+.1f} [{gain.low:+.1f}, {gain.high:+.1f}]")
+    gains = {one: in_points(compare_metric(metric, ours, theirs)) for one, metric in METRICS.items()}
+    parts = (f"{metric_name} {write_change(gain, '.1f')}" for metric_name, gain in gains.items())
     return f"{name}, in points: {', '.join(parts)}."
 
 

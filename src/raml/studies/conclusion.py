@@ -14,7 +14,7 @@ import msgspec
 from raml.errors import RunError
 from raml.records import StudyResult
 from raml.store import find_git_commit, list_versions, write_atomically
-from raml.studies.journal import read_journal
+from raml.studies.journal import list_versions_of, read_journal
 from raml.studies.plan import STUDIES, Setup, Step, load_setup
 from raml.studies.verdict import Measure, judge
 from raml.studies.wording import write_result
@@ -70,6 +70,9 @@ def conclude(home: Path, *, study: str, scale: str) -> StudyResult:
     figures = _save_figures(folder, study, outcome.figures)
     findings, verdict = judge(setup.rules, outcome.measures)
     own = {step.name for step in plan_study(study, scale)}
+    entries = [entry for entry in read_journal(home).values() if entry.name in own]
+    versions = list_versions_of(entries)
+    mixed = [f"Steps were done by raml {', '.join(versions)}."] if len(versions) > 1 else []
     result = StudyResult(
         name=study,
         scale=setup.scale,
@@ -79,12 +82,12 @@ def conclude(home: Path, *, study: str, scale: str) -> StudyResult:
         findings=findings,
         verdict=verdict,
         otherwise=setup.otherwise,
-        remarks=tuple(outcome.remarks),
+        remarks=(*outcome.remarks, *mixed),
         models=tuple(outcome.models),
         seeds=tuple(outcome.seeds),
         figures=figures,
         settings=_list_settings(setup),
-        wall_s=round(sum(entry.wall_s for entry in read_journal(home).values() if entry.name in own), 1),
+        wall_s=round(sum(entry.wall_s or 0 for entry in entries), 1),
         versions=list_versions(),
         git_commit=find_git_commit(),
     )

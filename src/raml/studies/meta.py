@@ -16,6 +16,7 @@ from raml.studies.ingredients import TOKEN_BYTES, plan_questions
 from raml.studies.loops import FOLDER, LOOPS, UNTRAINED, Losses, name_loop, read_losses
 from raml.studies.plan import Cost, Setup, Step
 from raml.studies.verdict import Measure
+from raml.studies.wording import write_change
 
 WAYS = {"plain": "no inner loop", "explicit": "after a\ngradient step", "implicit": "trajectory in\nthe context"}
 """In which an answer's loss is measured."""
@@ -57,8 +58,7 @@ def conclude(setup: Setup, home: Path) -> Outcome:
     rates = [f"{one.rate:g}" for one in (before, *first, *second)]
     n = len(seeds)
     remarks = [
-        f"Before training a gradient step changes the answer's loss by {gain.value:+.2g} nats "
-        f"[{gain.low:+.2g}, {gain.high:+.2g}].",
+        f"Before training a gradient step changes the answer's loss by {write_change(gain, '.2g')} nats.",
         f"Step sizes that serve training questions best: {rates[0]} before training, {', '.join(rates[1 : n + 1])} "
         f"after Algorithm 1, {', '.join(rates[n + 1 :])} after Algorithm 2.",
     ]

@@ -86,6 +86,12 @@ def write_estimate(estimate: Estimate, unit: str = "") -> str:
     return f"{write_number(estimate.value)}{ends} {unit}".rstrip()
 
 
+def write_change(estimate: Estimate, spec: str) -> str:
+    """Write a difference with its interval, all with their signs, such as "+2.3 [−0.4, +5.0]" with ".1f"."""
+    low, high, value = (f"{end:+{spec}}" for end in (estimate.low, estimate.high, estimate.value))
+    return f"{value} [{low}, {high}]".replace("-", "−")
+
+
 def write_seeds(finding: Finding) -> str:
     """Write the values of single training seeds."""
     return ", ".join(map(write_number, finding.by_seed))
@@ -96,7 +102,7 @@ def write_number(value: float) -> str:
     if value == 0:
         return "0"
     text = f"{value:.3g}" if 1e-3 <= abs(value) < 1e4 else f"{value:.1e}"
-    return text.replace("-", "−") if "e" not in text else text
+    return text.replace("-", "−")
 
 
 def write_minutes(seconds: float) -> str:
