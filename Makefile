@@ -9,7 +9,7 @@ export TOKENIZERS_PARALLELISM := false
 # Neither needs a network, and both say so.
 demo test test-slow studies: export HF_HUB_OFFLINE := 1
 
-.PHONY: help demo test test-slow test-real lint format bench coverage docs-check tiny studies claims lock clean
+.PHONY: help demo test test-slow test-real lint format bench coverage docs docs-check tiny studies claims lock clean
 
 help:
 	@echo "make demo       the whole path on the embedded model, ending in report.html"
@@ -17,7 +17,7 @@ help:
 	@echo "make lint       ruff, pyright, import-linter;  format: let ruff rewrite"
 	@echo "make bench      time the engine against its bound and other ways (RAML_REAL_MODEL=FOLDER)"
 	@echo "make coverage   simulate how often the intervals hold the truth (six minutes)"
-	@echo "make docs-check README's commands and links against the code"
+	@echo "make docs       the documentation as a site in site/;  docs-check: its commands, code and links"
 	@echo "make tiny       make the embedded model's weights again (about half an hour)"
 	@echo "make studies    every figure and table of the paper on the embedded models, with verdicts (about an hour)"
 	@echo "make claims     take their results into the package and docs/claims.md"
@@ -66,8 +66,13 @@ coverage: $(STAMP)
 	$(BIN)/python benchmarks/interval_coverage.py
 	$(BIN)/python benchmarks/interval_coverage.py --questions 134 --simulations 500
 
+# The variable silences advertising for another version of MkDocs.
+docs: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+	@echo "Open site/index.html."
+
 docs-check: $(STAMP)
-	$(BIN)/python -m pytest tests/test_docs.py
+	$(BIN)/python -m pytest tests/docs
 
 tiny: $(STAMP)
 	$(BIN)/python recipes/tiny.py
@@ -79,10 +84,10 @@ claims: $(STAMP)
 	$(BIN)/python recipes/claims.py $(wildcard studies-tiny)
 
 lock: $(STAMP)
-	$(BIN)/python -m piptools compile --quiet --strip-extras --extra dev --extra train --extra tasks --extra server --extra inspect \
+	$(BIN)/python -m piptools compile --quiet --strip-extras --extra dev --extra train --extra tasks --extra server --extra inspect --extra docs \
 		--no-emit-index-url --no-emit-find-links \
 		--no-emit-trusted-host --output-file requirements.lock pyproject.toml requirements.in
 	sed -i 's/+cpu$$//' requirements.lock  # a plain version matches CPU and CUDA builds alike
 
 clean:
-	rm -rf $(VENV) raml-demo .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) raml-demo site .pytest_cache .ruff_cache .hypothesis .import_linter_cache

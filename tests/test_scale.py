@@ -112,10 +112,14 @@ def test_a_worker_that_the_system_ends_is_an_error_that_says_so():
 
 @pytest.mark.skipif(os.name != "posix", reason="needs signals")
 def test_ctrl_c_ends_the_workers():
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     timer = threading.Timer(1.0, os.kill, [os.getpid(), signal.SIGINT])
     timer.start()
-    with pytest.raises(KeyboardInterrupt):
-        list(map_units(sleep_long, range(4), n_workers=2))
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            list(map_units(sleep_long, range(4), n_workers=2))
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert not multiprocessing.active_children()
 
 

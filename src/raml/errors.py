@@ -10,7 +10,8 @@
     └── RunError         a run folder can't be read or written
 
 Every message names the value and its id, what was expected, and what to do about it. At the command line each becomes
-one line and exit code 2; inside a batch each is written on the record it belongs to, and the others go on.
+one line that ends with where to read on, and exit code 2; inside a batch each is written on the record it belongs to,
+and the others go on.
 """
 
 

@@ -166,7 +166,9 @@ def test_what_leaves_no_question_is_one_line_and_nothing_is_written(raml, tmp_pa
 def test_the_embedded_questions_have_nothing_to_clean(raml, tmp_path):
     code, _, err = raml("questions", "tiny", "--out", tmp_path / "run", "--clean")
     assert code == 2
-    assert err.strip() == 'raml: --clean is for files; the questions of "tiny" have nothing to clean.'
+    assert err.strip() == (
+        'raml: --clean is for files; the questions of "tiny" have nothing to clean. More: raml questions --help'
+    )
     assert not (tmp_path / "run").exists()
 
 

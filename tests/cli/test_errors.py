@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import re
 import shutil
 import signal
 import subprocess
@@ -26,7 +27,7 @@ def expect_error(result, *fragments):
     code, out, err = result
     assert code == 2, (out, err)
     assert len(err.strip().splitlines()) == 1, err
-    assert err.startswith("raml: ")
+    assert re.fullmatch(r"raml: .*[.!?…] More: raml [a-z -]+\n", err), err
     assert "Traceback" not in err
     for fragment in fragments:
         assert fragment in err

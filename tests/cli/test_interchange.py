@@ -358,9 +358,3 @@ def test_options_that_a_format_has_no_use_for_are_refused(raml, tmp_path):
     command = ("import", "plain", tmp_path / "a.jsonl", tmp_path / "run", "--model", "tiny")
     expect_error(raml(*command, "--answer-column", "gold"), "plain has columns of its own")
     expect_error(raml("import", "trl", *command[2:], "--question-column", "q"), "are for rollouts")
-
-
-def test_export_has_a_help_text_with_an_example(raml):
-    code, out, _ = raml("export", "--help")
-    assert code == 0
-    assert "Example: raml export " in " ".join(out.replace("`", "").split())

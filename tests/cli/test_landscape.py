@@ -28,7 +28,7 @@ def read_only(folder, plane):
 
 
 @pytest.mark.parametrize("plane", ["random", "path"])
-def test_surface_paths_figures_and_page(raml, folder, plane):
+def test_surface_paths_and_figures(raml, folder, plane):
     code, out, err = raml("landscape", folder, *TINY, "--plane", plane, *N)
     assert (code, err) == (0, "")
     surface = read_only(folder, plane)
@@ -39,8 +39,10 @@ def test_surface_paths_figures_and_page(raml, folder, plane):
     assert all(path.off_plane_share > (0.9 if plane == "random" else 0.1) for path in surface.paths)
     assert "25 points (0 were there)" in out
     assert "of a path's length lies off the plane" in out
-    for name in (f"landscape-{plane}.svg", f"landscape-{plane}-paper.png", f"landscape-{plane}.html"):
+    for name in (f"landscape-{plane}.svg", f"landscape-{plane}-paper.png"):
         assert (folder / "figures" / name).stat().st_size > 5_000
+    assert not list(folder.rglob("*.html"))
+    assert out.splitlines()[-1] == f"Next: raml report {folder} shows it in 3-D"
     stage = Run(folder).read_manifest().find_last("landscape")
     assert (stage.n_units, stage.n_new) == (25, 25)
     code, out, _ = raml("landscape", folder, *TINY, "--plane", plane, *N)

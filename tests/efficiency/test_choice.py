@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raml.efficiency.choice import choose_rules, describe_choice, name_point, split_questions
+from raml.efficiency.choice import choose_rules, describe_choice, split_questions
 from raml.efficiency.outcomes import FULL, Resamples, collect_cells
 from raml.errors import DataError
-from raml.records import Question
+from raml.records import Question, name_point
 from tests.efficiency.made_up import FEW, make_attempt, make_full, make_questions
 
 IDS = [f"q{i}" for i in range(8)]

@@ -3,20 +3,20 @@ import pytest
 
 from raml.errors import DataError
 from raml.figures.alignment import plot_alignment, plot_alignment_layers, plot_loss_changes
-from raml.figures.traces import save_figure
+from raml.figures.saving import save_figure
 
 VALUES = [0.1, 0.3, 0.2, 0.4]
 
 
 def find_means(axis):
-    return [line.get_xdata()[0] for line in axis.lines if line.get_markersize() == 7]
+    return [line.get_xdata()[0] for line in axis.lines if line.get_markersize() == 5]
 
 
 def test_each_kind_of_text_has_a_point_a_question_and_its_mean():
     figure = plot_alignment({"cosine": {"right": VALUES, "wrong": [0.0, np.nan, 0.2]}, "other": {"wrong": [0.5, 0.7]}})
     first, second = figure.axes
     assert [text.get_text() for text in first.get_yticklabels()] == ["right", "wrong"]
-    clouds = [line.get_xdata().tolist() for line in first.lines if line.get_markersize() == 3]
+    clouds = [line.get_xdata().tolist() for line in first.lines if line.get_markersize() == 2.2]
     assert clouds == [VALUES, [0.0, 0.2]]
     assert find_means(first) == pytest.approx([0.25, 0.1])
     assert find_means(second) == pytest.approx([0.6])

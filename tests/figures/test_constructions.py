@@ -5,7 +5,7 @@ from raml.figures.constructions import Panel, plot_constructions
 
 
 def find_means(axis):
-    return [line.get_xdata()[0] for line in axis.lines if line.get_markersize() == 6 and line.get_marker() == "o"]
+    return [line.get_xdata()[0] for line in axis.lines if line.get_markersize() == 4.5 and line.get_marker() == "o"]
 
 
 def test_each_construction_has_a_row_that_all_panels_share():

@@ -5,7 +5,7 @@ import pytest
 from raml.errors import DataError
 from raml.figures.curves import plot_mode_curves, plot_question_curves, plot_wrong_curves
 from raml.figures.curves_readout import plot_readouts, plot_recognition
-from raml.figures.traces import save_figure
+from raml.figures.saving import save_figure
 from raml.records import Estimate
 
 TOKENS, SHARES = np.array([0.0, 1, 10, 100]), np.array([0.0, 0.5, 1])
@@ -60,7 +60,7 @@ def test_gold_and_own_answer_are_on_one_axis_and_their_parting_is_marked():
     np.testing.assert_allclose(mean.lines[1].get_ydata(), [3, 2, 1.5])
     assert parted.lines[2].get_xdata()[0] == 10
     assert (len(parted.lines), len(together.lines)) == (3, 2)
-    assert "questions: 2" in mean.get_title(loc="left")
+    assert "n = 2" in mean.get_title(loc="left")
 
 
 def test_readouts_leave_out_what_is_unknown():
@@ -75,17 +75,17 @@ def test_scores_are_points_with_intervals_where_there_are_any():
     rows = [("a", estimate(0.7), estimate(0.6)), ("b", estimate(1.0, "none"), None), ("c", None, None)]
     (axis,) = plot_recognition({"thinking": rows}).axes
     assert [text.get_text() for text in axis.get_yticklabels()] == ["a", "b"]
-    points = [line.get_xdata()[0] for line in axis.lines if line.get_markersize() == 5]
+    points = [line.get_xdata()[0] for line in axis.lines if line.get_markersize() == 4]
     assert sorted(points) == [0.6, 0.7, 1.0]
-    intervals = [line.get_xdata() for line in axis.lines if line.get_linewidth() == 1.6]
+    intervals = [line.get_xdata() for line in axis.lines if line.get_linewidth() == 1.2]
     assert sorted(map(tuple, intervals)) == [pytest.approx((0.5, 0.7)), pytest.approx((0.6, 0.8))]
 
 
 def test_one_question_has_a_curve_without_a_band(tmp_path):
-    one = {"thinking": (TOKENS, FALLING[:1])}
-    figure = plot_mode_curves(one, {"thinking": (SHARES, FALLING[:1, 1:])})
-    assert figure.axes[0].lines[0].get_ydata().tolist() == [4, 3, 2, 1]
-    files = [save_figure(figure, tmp_path / name)[0].read_bytes() for name in ("a", "b")]
+    by_tokens, by_share = {"thinking": (TOKENS, FALLING[:1])}, {"thinking": (SHARES, FALLING[:1, 1:])}
+    figures = [plot_mode_curves(by_tokens, by_share) for _ in range(2)]
+    assert figures[0].axes[0].lines[0].get_ydata().tolist() == [4, 3, 2, 1]
+    files = [save_figure(figure, tmp_path / str(i))[0].read_bytes() for i, figure in enumerate(figures)]
     assert files[0] == files[1]
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from raml.errors import DataError
 from raml.figures.faithfulness import Cloud, Ranking, plot_faithfulness
-from raml.figures.traces import save_figure
+from raml.figures.saving import save_figure
 from raml.records import Estimate
 
 CLOUD = Cloud("fall (nats)", "change", {True: ([1.0, 2.0], [0.1, 0.2]), False: ([-1.0], [-0.3]), None: ([], [])})
@@ -26,7 +26,7 @@ def test_sentences_are_points_by_whether_their_trajectory_is_right():
 def test_rankings_have_a_row_a_measure_with_interval_and_ceiling():
     axis = plot_faithfulness([CLOUD], [RANKING, RANKING]).axes[-1]
     assert [text.get_text() for text in axis.get_yticklabels()] == ["fall (n = 7)", "place (n = 7)"] * 2
-    dots = [line.get_xdata()[0] for line in axis.lines if line.get_markersize() == 7]
+    dots = [line.get_xdata()[0] for line in axis.lines if line.get_markersize() == 5]
     assert dots == [0.5, -0.2] * 2
     assert [0.3, 0.7] in [list(line.get_xdata()) for line in axis.lines]
     assert [c.get_segments()[0][0, 0] for c in axis.collections] == [0.8] * 2

@@ -4,7 +4,7 @@ import pytest
 
 from raml.errors import DataError
 from raml.figures.frontier import plot_frontier
-from raml.figures.traces import save_figure
+from raml.figures.saving import save_figure
 from raml.records import Estimate
 
 
@@ -73,7 +73,7 @@ def test_variants_of_a_method_differ_in_fill_and_dashes():
 
 def test_chosen_rules_have_a_ring_and_their_level_in_the_legend():
     figure = plot_frontier(POINTS, n=1, chosen=[("cut", "", 32.0), ("no-thinking", "", 0.0)])
-    rings = [(*line.get_xdata(), *line.get_ydata()) for line in figure.axes[0].lines if line.get_markersize() == 13]
+    rings = [(*line.get_xdata(), *line.get_ydata()) for line in figure.axes[0].lines if line.get_markersize() == 9]
     assert [ring for ring in rings if ring] == [(2, 0.2), (32, 0.4)]
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert labels == [

@@ -3,7 +3,7 @@ import pytest
 
 from raml.errors import DataError
 from raml.figures.influence import Bar, plot_influence, plot_influence_groups
-from raml.figures.traces import save_figure
+from raml.figures.saving import save_figure
 from raml.records import Estimate
 
 

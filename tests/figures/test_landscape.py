@@ -1,13 +1,10 @@
 """Surfaces by hand: which axis is which, and where paths lie."""
 
-import re
-from html.parser import HTMLParser
-
 import numpy as np
 import pytest
 
 from raml.errors import DataError
-from raml.figures import build_landscape_page, plot_landscape, save_figure
+from raml.figures import plot_landscape, save_figure
 from raml.figures.surface import Surface, choose_surface, interpolate, place_by_level
 from raml.records import Landscape, LandscapeSettings, ModelIdentity, PlanePath
 
@@ -127,24 +124,3 @@ def test_losses_that_span_decades_are_drawn_as_logarithms(make_trajectory):
     figure = plot_landscape(steep, [], question_id="q")
     assert "log" in figure.axes[0].get_zlabel()
     assert "log" not in plot_landscape(make_landscape(lambda x, y: 2 + x), []).axes[0].get_zlabel()
-
-
-class _Sources(HTMLParser):
-    def __init__(self):
-        super().__init__()
-        self.found = []
-
-    def handle_starttag(self, tag, attributes):
-        self.found += [(tag, value) for name, value in attributes if name in ("src", "href")]
-
-
-def test_the_page_is_one_file_with_both_ways_to_draw(make_trajectory):
-    landscape = make_landscape(lambda x, y: x + 2, [make_path()], plane="checkpoints", toward=("a", "b"))
-    page = build_landscape_page(landscape, [make_trajectory()])
-    parser = _Sources()
-    parser.feed(page)
-    assert parser.found == []
-    assert "right q-0, foot on the plane" in page
-    assert "right q-0, as in the paper" in page
-    assert re.search(r"through (‹|\\u2039)b(>|\\u003e) \(checkpoints\), question q", page)
-    assert page == build_landscape_page(landscape, [make_trajectory()])

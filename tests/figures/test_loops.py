@@ -12,7 +12,8 @@ def test_seeds_are_averaged_within_questions_and_drawn_alone():
     """Before: means 2 and 0.6. After: 2 and 0.3, of seeds 1.5, 2.5 and 0.2, 0.4."""
     figure = plot_loops(BEFORE, {"Algorithm 1": AFTER, "Algorithm 2": AFTER})
     for axis in figure.axes:
-        means = [line.get_ydata()[0] for line in axis.lines if line.get_markersize() == 6 and line.get_marker() in "os"]
+        marks = [line for line in axis.lines if line.get_markersize() == 4.5 and line.get_marker() in "os"]
+        means = [line.get_ydata()[0] for line in marks]
         assert means == pytest.approx([2.0, 2.0, 0.6, 0.3])
         seeds = [[*line.get_ydata()] for line in axis.lines if line.get_marker() == "."]
         np.testing.assert_allclose(seeds, [[1.5, 2.5], [0.2, 0.4]])

@@ -22,9 +22,9 @@ def test_a_row_a_model_with_mean_interval_and_seeds():
     figure = plot_models({"Pass@8": {"base": make_shown(30, 28, 32), "SFT": make_shown(60)}})
     (axis,) = [axis for axis in figure.axes if axis.get_visible()]
     assert [text.get_text() for text in axis.get_yticklabels()] == ["base", "SFT"]
-    assert find_marks(axis, 7) == [30, 60]
+    assert find_marks(axis, 5) == [30, 60]
     spans = [
-        tuple(line.get_xdata()) for line in axis.lines if line.get_linewidth() == 1.6 and len(line.get_xdata()) == 2
+        tuple(line.get_xdata()) for line in axis.lines if line.get_linewidth() == 1.2 and len(line.get_xdata()) == 2
     ]
     assert spans == [(25, 34), (55, 64)]
     seeds = [line.get_xdata() for line in axis.lines if line.get_marker() == "."]
@@ -65,8 +65,8 @@ def test_no_model_is_nothing_to_plot():
 
 def test_an_unbounded_interval_is_not_drawn():
     (axis, *_) = plot_models({"Pass@8": {"SFT": make_shown(60, low=-math.inf, high=math.inf)}}).axes
-    assert len([line for line in axis.lines if line.get_linewidth() == 1.6]) == 0
-    assert find_marks(axis, 7) == [60]
+    assert len([line for line in axis.lines if line.get_linewidth() == 1.2]) == 0
+    assert find_marks(axis, 5) == [60]
 
 
 def test_lines_over_amounts_stand_beside_each_other_and_levels_lie_across():

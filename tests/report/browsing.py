@@ -14,7 +14,7 @@ CHROMIUM = os.environ.get("RAML_CHROMIUM") or next(
 )
 ARGUMENTS = [
     "--no-sandbox",
-    "--disable-gpu",
+    "--enable-unsafe-swiftshader",  # WebGL without a graphics card
     "--no-first-run",
     "--disable-background-networking",
     "--disable-component-update",
@@ -43,7 +43,10 @@ class Visit:
         return int(in_text)
 
     def marker_left(self):
-        return self.page.locator(".marker-line").evaluate("line => parseFloat(line.style.left)")
+        line, over = (
+            self.page.locator(f"#curve {name}").bounding_box() for name in (".marker-own .marker-line", ".over")
+        )
+        return line["x"] + line["width"] / 2 - over["x"]
 
     def current_card(self):
         return self.page.locator("#trajectories [aria-current]").get_attribute("data-id")
@@ -51,5 +54,5 @@ class Visit:
 
 def curve_point(page, share, height=0.5):
     """Screen place at a share of the curve's width."""
-    box = page.locator(".u-over").bounding_box()
+    box = page.locator("#curve .over").bounding_box()
     return box["x"] + box["width"] * share, box["y"] + box["height"] * height

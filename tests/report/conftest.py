@@ -233,9 +233,9 @@ def visit(browser, tmp_path):
 
     contexts = []
 
-    def open_page(run, *, fragment="", width=1400, height=900, color_scheme="light", has_touch=False):
+    def open_page(run, *, fragment="", views=(), width=1400, height=900, color_scheme="light", has_touch=False):
         file = tmp_path / "report.html"
-        file.write_text(build_report(*run.records, readouts=run.readouts), encoding="utf-8")
+        file.write_text(build_report(*run.records, readouts=run.readouts, views=views), encoding="utf-8")
         context = browser.new_context(
             viewport={"width": width, "height": height}, color_scheme=color_scheme, has_touch=has_touch
         )
@@ -246,9 +246,9 @@ def visit(browser, tmp_path):
         page.on("request", lambda request: opened.requests.append(request.url))
         page.on("pageerror", lambda error: opened.problems.append(str(error)))
         page.on("dialog", lambda dialog: (opened.problems.append(dialog.message), dialog.dismiss()))
-        page.on("console", lambda message: opened.problems.append(message.text))
+        page.on("console", lambda message: message.type == "error" and opened.problems.append(message.text))
         page.goto(opened.address + fragment)
-        page.locator("#overview .tile").first.wait_for()
+        page.locator("#trajectories button").first.wait_for(state="attached")
         return opened
 
     yield open_page

@@ -17,7 +17,7 @@ def test_page_opens_from_a_file_silently_and_asks_for_nothing_else(visit, run):
     opened.page.locator("#scale").select_option("own")
     opened.page.locator("#alpha").select_option("0.01")
     opened.page.locator("#siblings").uncheck()
-    opened.page.locator("summary").first.click()
+    opened.page.locator("#sentences-box summary").click()
     assert opened.problems == []
     assert [url.split("#")[0] for url in opened.requests] == [opened.address]
 
@@ -66,7 +66,7 @@ def test_pointing_at_a_token_moves_the_cursor_and_the_readout(visit, run):
     opened.page.locator('.token[data-i="5"]').hover()
     assert opened.index() == 5
     assert opened.page.locator("#read-change").inner_text() == "+0.250"
-    width = opened.page.locator(".u-over").bounding_box()["width"]
+    width = opened.page.locator("#curve .over").bounding_box()["width"]
     # Tokens 1 and 5 are the second and sixth of seven traced ones.
     assert early == pytest.approx(width * 2 / 7, abs=1)
     assert opened.marker_left() == pytest.approx(width * 6 / 7, abs=1)
@@ -74,7 +74,7 @@ def test_pointing_at_a_token_moves_the_cursor_and_the_readout(visit, run):
 
 def test_pointing_at_the_curve_marks_the_token_read_last_there(visit, run):
     opened = visit(run)
-    opened.page.locator(".u-over").scroll_into_view_if_needed()
+    opened.page.locator("#curve .over").scroll_into_view_if_needed()
     for n_read, expected in [(2, 1), (6, 5), (7, 6), (0, 0)]:
         opened.page.mouse.move(*curve_point(opened.page, min(n_read / 7, 0.99)))
         assert opened.index() == expected
@@ -83,7 +83,7 @@ def test_pointing_at_the_curve_marks_the_token_read_last_there(visit, run):
 def test_pointing_at_the_curve_scrolls_the_token_into_sight(visit, large_run):
     opened = visit(large_run)
     page = opened.page
-    page.locator(".u-over").scroll_into_view_if_needed()
+    page.locator("#curve .over").scroll_into_view_if_needed()
     page_scroll = page.evaluate("scrollY")
     for share in (0.98, 0.02):
         page.mouse.move(*curve_point(page, share))
@@ -192,13 +192,14 @@ def test_trace_of_every_third_prefix_shares_the_change_among_its_tokens(visit, r
 def test_hostile_text_is_inert_everywhere(visit, hostile_run):
     opened = visit(hostile_run)
     page = opened.page
-    page.locator("summary").click()
     for token in page.locator(".token").all():
         token.hover()
+    page.locator('#tabs [data-view="manifest"]').click()
+    page.locator("#manifest summary").click()
     page.wait_for_timeout(300)
     assert opened.problems == []
     assert page.evaluate("window.hacked") is None
-    assert page.locator("img, iframe, object, embed, body a:not(.skip)").count() == 0
+    assert page.locator("img, iframe, object, embed, body a:not(.skip, #tabs a)").count() == 0
     assert page.locator("script").count() == 3
     assert [url.split("#")[0] for url in opened.requests] == [opened.address]
 
@@ -251,7 +252,7 @@ def test_theme_follows_the_system_and_the_button_turns_it(visit, run, system, ot
     page.locator("#theme").click()
     assert (lightness() > 128) == (other == "light")
     assert page.locator("#theme-name").inner_text().lower() == other
-    assert page.locator(".u-over").count() == 1
+    assert page.locator("#curve .over").count() == 1
 
 
 CONTRAST_PAIRS = [
@@ -286,8 +287,11 @@ def test_text_has_a_contrast_of_at_least_four_and_a_half(visit, run, theme):
 @pytest.mark.parametrize("width", [390, 700, 1000, 1400])
 def test_page_never_scrolls_sideways(visit, hostile_run, width):
     page = visit(hostile_run, width=width).page
-    page.locator("summary").click()
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    for view in ("overview", "manifest", "explorer"):
+        page.locator(f'#tabs [data-view="{view}"]').click()
+        if view == "manifest":
+            page.locator("#manifest summary").click()
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 def test_32_trajectories_of_2000_tokens_open_with_only_the_chosen_ones_tokens(visit, large_run):

@@ -8,7 +8,7 @@ import pytest
 
 from raml.errors import RunError
 from raml.records import Estimate
-from raml.studies.summaries import read_summary
+from raml.store import read_summary
 
 
 @dataclass(frozen=True)

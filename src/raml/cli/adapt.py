@@ -12,6 +12,7 @@ from cyclopts import Parameter, default_name_transform
 from rich.console import Console
 from rich.table import Table
 
+from raml.cli.help_groups import LOADING, STEPS
 from raml.cli.options import LoadOptions
 from raml.cli.stage import console, say
 from raml.cli.units import Unit, Work, group_by_model, make_units, read_units
@@ -33,14 +34,15 @@ def adapt(
     *,
     model: str | None = None,
     limit: int | None = None,
-    settings: Annotated[AdaptSettings | None, Parameter(name="*", name_transform=_name_flag)] = None,
-    options: Annotated[LoadOptions | None, Parameter(name="*")] = None,
+    settings: Annotated[AdaptSettings | None, Parameter(name="*", name_transform=_name_flag, group=STEPS)] = None,
+    options: Annotated[LoadOptions | None, Parameter(name="*", group=LOADING)] = None,
 ) -> None:
-    """Take gradient steps on each trajectory as text, and score the answer without it after each step.
+    """Take real gradient steps on trajectories, for comparison.
 
     Example: `raml adapt runs/tiny --steps 8 --optimizer adam`
 
-    The explicit inner loop beside the implicit one, the trajectory in the context. Steps are taken on copies in 32 or
+    The explicit inner loop beside the implicit one, the trajectory in the context: after each step on the trajectory as
+    text, the answer is scored without it. Steps are taken on copies in 32 or
     64 bits: SGD needs memory for three times the model, Adam for five times. Whether a rate is too high shows in the
     text's own loss, which must fall. Killed at any moment and run again, it computes only what is missing.
 

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from raml.cli.help_groups import LOADING, PREFIXES
 from raml.cli.options import LoadOptions, parse_bytes
 from raml.cli.stage import print_table, say
 from raml.cli.units import Unit, make_units, read_units
-from raml.records import Alignment, AlignmentSettings, Question, Trajectory
+from raml.records import Alignment, AlignmentSettings, AlignmentSummary, Question, Trajectory
 from raml.store import Run, StageClock, lock_run, write_atomically
 
 if TYPE_CHECKING:
     from raml.models import LoadedModel
     from raml.updates.alignment import Start
-    from raml.updates.alignment_summary import AlignmentSummary
     from raml.updates.probe import Probe
 
 NAME = "alignment"
@@ -33,15 +33,16 @@ def align(
     limit: int | None = None,
     nulls: bool = True,
     memory: str | None = None,
-    settings: Annotated[AlignmentSettings | None, Parameter(name="*")] = None,
-    options: Annotated[LoadOptions | None, Parameter(name="*")] = None,
+    settings: Annotated[AlignmentSettings | None, Parameter(name="*", group=PREFIXES)] = None,
+    options: Annotated[LoadOptions | None, Parameter(name="*", group=LOADING)] = None,
 ) -> None:
-    """Test Eq. 4: compare the update that each trajectory stands for with the gradient of the answer's loss.
+    """Test Eq. 4: do the updates point down the gradient?
 
     Example: `raml align runs/tiny --limit 64`
 
-    alignment.json, .md and figures are written. Gradients need a model in 32 or 64 bits. Killed at any moment and run
-    again, it measures only what is missing.
+    The update that each trajectory stands for is compared with the gradient of the answer's loss. alignment.json, .md
+    and figures are written. Gradients need a model in 32 or 64 bits. Killed at any moment and run again, it measures
+    only what is missing.
 
     Parameters
     ----------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from cyclopts import Parameter
 
@@ -14,15 +14,13 @@ from raml.cli.compress_stages import make_attempts
 from raml.cli.compress_summaries import make_summaries
 from raml.cli.compress_task import Task, choose_pairs
 from raml.cli.engines import EngineOptions
+from raml.cli.help_groups import ENGINE, LOADING, STATISTICS
 from raml.cli.options import LoadOptions, parse_bytes
 from raml.cli.stage import print_table, say
 from raml.cli.units import read_units
 from raml.errors import DataError, RunError
-from raml.records import Question, SamplingSettings, Trajectory
+from raml.records import Frontier, Question, SamplingSettings, Trajectory
 from raml.store import Run, StageClock, lock_run, write_atomically
-
-if TYPE_CHECKING:
-    from raml.efficiency.frontier import Frontier
 
 NAME = "compress"
 """Of the files that it writes."""
@@ -31,33 +29,39 @@ METHODS: tuple[Choice, ...] = ("cut", "wait", "summary", "early-exit", "prune", 
 
 def compress(
     run: Path,
-    method: Annotated[tuple[Choice, ...], Parameter(negative="", show_default=False)] = (),
+    method: Annotated[tuple[Choice, ...], Parameter(negative="", show_choices=False)] = (),
     *,
     model: str | None = None,
     limit: int | None = None,
     memory: str | None = None,
     allow_code_execution: bool = False,
     settings: Annotated[CompressOptions | None, Parameter(name="*")] = None,
-    estimation: Annotated[Estimation | None, Parameter(name="*")] = None,
-    options: Annotated[LoadOptions | None, Parameter(name="*")] = None,
-    engine: Annotated[EngineOptions | None, Parameter(name="*")] = None,
+    estimation: Annotated[Estimation | None, Parameter(name="*", group=STATISTICS)] = None,
+    options: Annotated[LoadOptions | None, Parameter(name="*", group=LOADING)] = None,
+    engine: Annotated[EngineOptions | None, Parameter(name="*", group=ENGINE)] = None,
 ) -> None:
-    """Let a model answer after less of its reasoning, or more, and set accuracy against tokens.
+    """Answer after less reasoning: accuracy against tokens.
 
     Example: `raml compress runs/tiny cut early-exit prune`
 
-    Everything that the run holds goes into compress.json, .md and a figure, whichever METHODs are named. Killed at any
-    moment and run again, it makes only what is missing.
+    Each METHOD shortens the reasoning before a model answers, or makes it longer. Everything that the run holds goes
+    into compress.json, .md and a figure, whichever METHODs are named. Killed at any moment and run again, it makes only
+    what is missing.
 
     Parameters
     ----------
     run
         A run folder with thinking trajectories (see `raml sample` and `raml import`).
     method
-        cut: reasoning cut off at a budget; wait: made longer by a word where it would end; summary: a summary in its
-        place; early-exit: stopped where the answer has settled (needs `raml trace RUN --readout`); prune: sentences
-        that contribute least left out, beside as many tokens left out by chance; no-thinking: the run's trajectories of
-        `raml sample --mode nothink`; all. Without any, tables and figure are made of what is there.
+        One or more of these; without any, tables and figure are made of what is there:
+
+        - cut: reasoning cut off at a budget
+        - wait: made longer by a word where it would end
+        - summary: a summary in its place
+        - early-exit: stopped where the answer has settled (needs `raml trace RUN --readout`)
+        - prune: sentences that contribute least left out, beside as many tokens left out by chance
+        - no-thinking: the run's trajectories of `raml sample --mode nothink`
+        - all: all of these
     model
         The model that answers; by default the one that wrote the trajectory.
     limit

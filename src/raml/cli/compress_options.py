@@ -8,51 +8,51 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from raml.cli.help_groups import ASK, CUT, EXIT, PRUNE, SUMMARY
 from raml.errors import DataError
 from raml.records import ReadoutSettings, Target
 
 Choice = Literal["cut", "wait", "summary", "early-exit", "prune", "no-thinking", "all"]
 Every = int | Literal["sentence"]
-MANY = Parameter(negative="")
 
 
 @dataclass(frozen=True)
 class CompressOptions:
-    """How reasoning is shortened or made longer; each says for which METHOD."""
+    """How reasoning is shortened or made longer; headings say for which METHOD."""
 
-    budget: Annotated[tuple[int, ...], MANY] = ()
-    """cut, wait: tokens of reasoning; may be given several times. By default cut takes six from 1/16 of a long
+    budget: Annotated[tuple[int, ...], Parameter(group=CUT, negative="")] = ()
+    """Tokens of reasoning; may be given several times. By default cut takes six from 1/16 of a long
     reasoning up to all of it, and wait 1.5, 2 and 3 times the median."""
-    word: str = "Wait"
-    """wait: what makes reasoning go on where it would end."""
-    max_waits: int = 2
-    """wait: how often at most."""
-    share: Annotated[tuple[float, ...], MANY] = (0.75, 0.5, 0.25)
-    """prune: share of the reasoning's tokens to keep; may be given several times."""
-    target: Target = "own"
-    """prune: whether a sentence has to contribute to the trajectory's own answer, to the gold one (an oracle, as nobody
+    word: Annotated[str, Parameter(group=CUT)] = "Wait"
+    """What makes reasoning go on where it would end."""
+    max_waits: Annotated[int, Parameter(group=CUT)] = 2
+    """How often at most."""
+    share: Annotated[tuple[float, ...], Parameter(group=PRUNE, negative="")] = (0.75, 0.5, 0.25)
+    """Share of the reasoning's tokens to keep; may be given several times."""
+    target: Annotated[Target, Parameter(group=PRUNE)] = "own"
+    """Whether a sentence has to contribute to the trajectory's own answer, to the gold one (an oracle, as nobody
     has that beforehand), or both, one after the other."""
-    draws: int = 4
-    """prune: random choices of sentences to compare each with; 0 for none."""
-    stable: Annotated[tuple[int, ...], MANY] = (1, 2, 3)
-    """early-exit: how many equal answers in a row end the thinking; may be given several times."""
-    confidence: Annotated[tuple[float, ...], MANY] = (0.5, 0.8, 0.9, 0.95, 0.99)
-    """early-exit: how likely the last of them has to be, per token; may be given several times."""
-    every: Annotated[tuple[Every, ...], MANY] = ("sentence",)
-    """early-exit: probe after so many tokens, or where sentences end; may be given several times."""
-    verify: int = 0
-    """early-exit: decode so many trajectories again, really stop them, and compare with what was computed."""
-    runs: int = 4
-    """summary: summaries of each trajectory."""
-    summarizer: str | None = None
-    """summary: the model that writes them; by default the one that wrote the trajectory."""
-    summary_tokens: int = 256
-    """summary: longest summary, in tokens."""
-    summary_temperature: float = 0.6
-    """summary: at which summaries are drawn."""
-    bridge: str = ReadoutSettings.bridge
+    draws: Annotated[int, Parameter(group=PRUNE)] = 4
+    """Random choices of sentences to compare each with; 0 for none."""
+    stable: Annotated[tuple[int, ...], Parameter(group=EXIT, negative="")] = (1, 2, 3)
+    """How many equal answers in a row end the thinking; may be given several times."""
+    confidence: Annotated[tuple[float, ...], Parameter(group=EXIT, negative="")] = (0.5, 0.8, 0.9, 0.95, 0.99)
+    """How likely the last of them has to be, per token; may be given several times."""
+    every: Annotated[tuple[Every, ...], Parameter(group=EXIT, negative="")] = ("sentence",)
+    """Probe after so many tokens, or where sentences end; may be given several times."""
+    verify: Annotated[int, Parameter(group=EXIT)] = 0
+    """Decode so many trajectories again, really stop them, and compare with what was computed."""
+    runs: Annotated[int, Parameter(group=SUMMARY)] = 4
+    """Summaries of each trajectory."""
+    summarizer: Annotated[str | None, Parameter(group=SUMMARY)] = None
+    """The model that writes them; by default the one that wrote the trajectory."""
+    summary_tokens: Annotated[int, Parameter(group=SUMMARY)] = 256
+    """Longest summary, in tokens."""
+    summary_temperature: Annotated[float, Parameter(group=SUMMARY)] = 0.6
+    """Temperature at which they are drawn."""
+    bridge: Annotated[str, Parameter(group=ASK)] = ReadoutSettings.bridge
     """Text that asks for the answer."""
-    answer_tokens: int = ReadoutSettings.max_new_tokens
+    answer_tokens: Annotated[int, Parameter(group=ASK)] = ReadoutSettings.max_new_tokens
     """Longest answer after it, in tokens."""
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from raml.cli.help_groups import CURVES
 from raml.cli.stage import print_table, say
 from raml.cli.units import read_units
 from raml.curves.groups import CurveSettings, check_settings
@@ -33,15 +34,17 @@ def curves(
     run: Path,
     *,
     limit: int | None = None,
-    settings: Annotated[CurveSettings | None, Parameter(name="*")] = None,
+    settings: Annotated[CurveSettings | None, Parameter(name="*", group=CURVES)] = None,
 ) -> None:
-    """Analyse traces and readouts: modes, wrong trajectories, telling right from wrong, and when thinking may stop.
+    """Compare modes and outcomes, and find when thinking may stop.
 
     Example: `raml curves runs/tiny`
 
-    Needs what `raml trace RUN --target both --readout` makes, of trajectories with thinking and, to compare modes,
-    without (`raml sample MODEL RUN --mode nothink`); says what is missing, and does what can be done. No model is
-    loaded. curves.json, .md and figures are written.
+    It analyses traces and readouts: thinking beside no-thinking, right beside wrong trajectories, whether the curve
+    tells them apart without the gold answer, and where the model's own answer settles. Needs what `raml trace RUN
+    --target both --readout` makes, of trajectories with thinking and, to compare modes, without (`raml sample MODEL RUN
+    --mode nothink`); says what is missing, and does what can be done. No model is loaded. curves.json, .md and figures
+    are written.
 
     Parameters
     ----------

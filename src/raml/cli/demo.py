@@ -17,9 +17,11 @@ from raml.records import SamplingSettings
 
 
 def demo(*, out: Path = Path("raml-demo"), n_questions: int = 8, n: int = 4, seed: int = 0) -> None:
-    """Run everything on the embedded model: questions, trajectories, curves, estimates, page. No network, a minute.
+    """Go from questions to the page on a small model that comes along.
 
     Example: `raml demo --out raml-demo`
+
+    Questions, trajectories, curves, estimates, page: every step of the way, in about a minute and without network.
 
     Parameters
     ----------

@@ -12,6 +12,7 @@ from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
+from raml.cli.help_groups import STATISTICS
 from raml.cli.stage import console, say
 from raml.errors import DataError
 from raml.records import Evaluation
@@ -34,16 +35,17 @@ def evaluate(
     baseline: str | None = None,
     undecided: Literal["leave-out", "wrong"] = "leave-out",
     uneven: bool = False,
-    level: float = 0.95,
-    n_resamples: int = 9999,
-    seed: int = 0,
+    level: Annotated[float, Parameter(group=STATISTICS)] = 0.95,
+    n_resamples: Annotated[int, Parameter(group=STATISTICS)] = 9999,
+    seed: Annotated[int, Parameter(group=STATISTICS)] = 0,
     format: Literal["table", "markdown", "csv", "json"] = "table",
 ) -> None:
-    """Estimate Pass@k, mG-Pass@k and the share of right answers of one or more runs, and compare the models.
+    """Estimate Pass@k and compare models, with intervals.
 
     Example: `raml evaluate runs/base runs/sft runs/grpo --k 8 --out runs/all`
 
-    Responses are sorted by model (name, weights, mode, sampling settings) and benchmark, whichever run they are in.
+    Pass@k, mG-Pass@k and the share of right answers, of one or more runs.
+        Responses are sorted by model (name, weights, mode, sampling settings) and benchmark, whichever run they are in.
     Intervals and tests are over questions. evaluation.json, .md, .csv and a figure are written.
 
     Parameters

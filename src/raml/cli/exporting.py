@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
+from cyclopts import Parameter
+
+from raml.cli.help_groups import PREFERENCE
 from raml.cli.stage import say
 from raml.errors import DataError, RunError
 from raml.interchange import (
@@ -46,7 +49,7 @@ WRITERS = {
 
 
 def export_file(
-    format: Format,  # the command line's own word for it
+    format: Annotated[Format, Parameter(show_choices=False)],  # the command line's own word for it
     run: Path,
     file: Path,
     *,
@@ -56,25 +59,32 @@ def export_file(
     writer: str | None = None,
     records: bool = True,
     chat: bool = True,
-    pairs: PairChoice = "random",
-    n: int = 4,
-    seed: int = 0,
+    pairs: Annotated[PairChoice, Parameter(group=PREFERENCE)] = "random",
+    n: Annotated[int, Parameter(group=PREFERENCE)] = 4,
+    seed: Annotated[int, Parameter(group=PREFERENCE)] = 0,
     include_redacted: bool = False,
 ) -> None:
-    """Write a run's questions and trajectories as another tool reads them.
+    """Write a run's trajectories for another tool.
 
-    Example: `raml export trl runs/mine sft.parquet --only-right` or `raml export inspect runs/mine mine.eval`
+    Examples: `raml export trl runs/mine sft.parquet --only-right`, `raml export inspect runs/mine mine.eval`
 
     The file also keeps each trajectory whole, in a column or field `raml`, so that `raml import` gets back the same
-    records. docs/interchange.md has the columns of each format.
+    records.
 
     Parameters
     ----------
     format
-        trl: prompt and completion, for SFTTrainer. trl-preference: pairs of a right and a wrong trajectory, for
-        DPOTrainer. trl-completions: a table like GRPOTrainer's log. verl: the questions, for training. verl-rollouts: a
-        dump of rollouts. openai-chat: `messages`. inspect: a log. verifiers: results.jsonl. rollouts: a row a question
-        with its generations.
+        What is written; `raml help interchange` has the columns of each:
+
+        - trl: prompt and completion, for SFTTrainer
+        - trl-preference: pairs of a right and a wrong trajectory, for DPOTrainer
+        - trl-completions: a table like GRPOTrainer's log
+        - verl: the questions, for training
+        - verl-rollouts: a dump of rollouts
+        - openai-chat: `messages`
+        - inspect: a log
+        - verifiers: results.jsonl
+        - rollouts: a row a question with its generations
     run
         The run folder to read.
     file
@@ -88,15 +98,15 @@ def export_file(
     writer
         Take only the trajectories of this model, by the name that their records have.
     records
-        --no-records leaves out the field `raml`: a smaller file with nothing but what the other tool knows.
+        Keep the field `raml`; `--no-records` makes a smaller file with nothing but what the other tool knows.
     chat
-        --no-chat writes text instead of chat messages (trl and trl-preference).
+        Write chat messages; `--no-chat` writes text (trl and trl-preference).
     pairs
-        trl-preference: which right and wrong ones make a pair; see `raml train dpo`.
+        Which right and wrong ones make a pair; see `raml train dpo`.
     n
-        trl-preference: most pairs per question; no trajectory is in two of them.
+        Most pairs per question; no trajectory is in two of them.
     seed
-        trl-preference: which pairs.
+        Chooses the pairs.
     include_redacted
         Write questions, and responses to them, whose terms ask that they are not shown in public.
     """

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
+from raml.cli.help_groups import LOADING
 from raml.cli.options import LoadOptions, parse_bytes
 from raml.cli.stage import print_table, say
 from raml.cli.units import Unit, group_by_model, make_units, read_units
@@ -47,15 +48,15 @@ def faithfulness(
     batch_size: int = 64,
     memory: str | None = None,
     allow_code_execution: bool = False,
-    options: Annotated[LoadOptions | None, Parameter(name="*")] = None,
+    options: Annotated[LoadOptions | None, Parameter(name="*", group=LOADING)] = None,
 ) -> None:
-    """Write trajectories again from the ends of their sentences, and compare that with the probe.
+    """Write on from the middle, and compare that with the probe.
 
     Example: `raml faithfulness runs/tiny --n-trajectories 64 --n 20`
 
-    resamplings.parquet, faithfulness.json, .md and a figure are written. This is the expensive check of a cheap
-    measure: it writes trajectories × sentences × n responses. Killed at any moment and run again, it goes on with the
-    trajectory that it was at.
+    Trajectories are written again from the ends of their sentences. resamplings.parquet, faithfulness.json, .md and a
+    figure are written. This is the expensive check of a cheap measure: it writes trajectories × sentences × n
+    responses. Killed at any moment and run again, it goes on with the trajectory that it was at.
 
     Parameters
     ----------
@@ -84,7 +85,7 @@ def faithfulness(
     memory
         How much memory the probe may use beside the model's weights, such as 800MB; by default most of what is free.
     allow_code_execution
-        Run what the model wrote, where checking an answer needs that (see docs/code-execution.md).
+        Run what the model wrote, where checking an answer needs that (see `raml help code-execution`).
     options
         How models are loaded.
     """

@@ -20,9 +20,11 @@ SECONDS_BETWEEN_WRITES = 60.0
 
 
 def grade(run: Path, *, all: bool = False, allow_code_execution: bool = False, workers: int | None = None) -> None:
-    """Check the answers of a run's trajectories again: those that are not decided, or all.
+    """Check the answers of a run's trajectories again.
 
     Example: `raml grade runs/code --allow-code-execution`
+
+    Those that are not decided are checked, or all of them.
 
     Parameters
     ----------

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from raml.cli.help_groups import COLUMNS, LOADING, PROMPT
 from raml.cli.intake import Importer, Tally
 from raml.cli.options import LoadOptions, load
 from raml.cli.stage import list_unclear, say, show_progress
@@ -42,7 +43,7 @@ Format = Literal[
 
 
 def import_file(
-    format: Format,  # the command line's own word for it
+    format: Annotated[Format, Parameter(show_choices=False)],  # the command line's own word for it
     file: Path,
     run: Path,
     *,
@@ -51,25 +52,33 @@ def import_file(
     limit: int | None = None,
     skip_unusable: bool = False,
     allow_code_execution: bool = False,
-    columns: Annotated[Columns | None, Parameter(name="*")] = None,
-    prompt: Annotated[PromptSettings | None, Parameter(name="*")] = None,
-    options: Annotated[LoadOptions | None, Parameter(name="*")] = None,
+    columns: Annotated[Columns | None, Parameter(name="*", group=COLUMNS)] = None,
+    prompt: Annotated[PromptSettings | None, Parameter(name="*", group=PROMPT)] = None,
+    options: Annotated[LoadOptions | None, Parameter(name="*", group=LOADING)] = None,
 ) -> None:
-    """Turn what another tool wrote into questions and trajectories of a run.
+    """Take in trajectories that another tool wrote.
 
-    Example: `raml import plain mine.jsonl runs/mine --model Qwen/Qwen3-0.6B` or
+    Examples: `raml import plain mine.jsonl runs/mine --model Qwen/Qwen3-0.6B`,
     `raml import inspect logs/gsm8k.eval runs/gsm8k --model Qwen/Qwen3-0.6B --limit 500`
 
-    Responses are graded by our own check; where the file has a verdict that differs, that is counted and said.
-    docs/interchange.md has the columns of each format. A file of `raml export` gives back the same records.
+    Responses are graded by raml's own check; where the file has a verdict that differs, that is counted and said. A
+    file of `raml export` gives back the same records.
 
     Parameters
     ----------
     format
-        plain: rows with `question`, gold `answer` and `trajectory`. trl: prompt and completion. trl-preference: prompt,
-        chosen and rejected. trl-completions: what GRPOTrainer logs. verl: training rows, questions above all.
-        verl-rollouts: dumps of rollouts or validation. openai-chat: `messages`. inspect: .eval or .json logs.
-        verifiers: results.jsonl or traces.jsonl. rollouts: a question and a list of generations, as OpenR1-Math-220k.
+        What the file is; `raml help interchange` has the columns of each:
+
+        - plain: rows with `question`, gold `answer` and `trajectory`
+        - trl: prompt and completion
+        - trl-preference: prompt, chosen and rejected
+        - trl-completions: what GRPOTrainer logs
+        - verl: training rows, questions above all
+        - verl-rollouts: dumps of rollouts or validation
+        - openai-chat: `messages`
+        - inspect: .eval or .json logs
+        - verifiers: results.jsonl or traces.jsonl
+        - rollouts: a question and a list of generations, as OpenR1-Math-220k
     file
         The file to read: .jsonl, .csv or .parquet, or a log of inspect.
     run

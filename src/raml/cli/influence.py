@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from raml.cli.help_groups import STATISTICS
 from raml.cli.stage import print_table, say, show_progress
 from raml.cli.units import read_units
 from raml.errors import DataError, RamlError, RunError
-from raml.records import Influence, InfluenceSettings, Mode, Trace, Trajectory
+from raml.records import Influence, InfluenceSettings, InfluenceSummary, Mode, Trace, Trajectory
 from raml.store import Journal, Run, StageClock, lock_run, write_atomically
-
-if TYPE_CHECKING:
-    from raml.influence.summary import InfluenceSummary
 
 NAME = "influence"
 """Of the files that it writes."""
@@ -31,16 +29,16 @@ def influence(
     word_file: Path | None = None,
     epsilon: float = InfluenceSettings.epsilon,
     limit: int | None = None,
-    level: float = 0.95,
-    n_resamples: int = 9999,
-    seed: int = 0,
+    level: Annotated[float, Parameter(group=STATISTICS)] = 0.95,
+    n_resamples: Annotated[int, Parameter(group=STATISTICS)] = 9999,
+    seed: Annotated[int, Parameter(group=STATISTICS)] = 0,
 ) -> None:
-    """Measure how far each token of the traces moved the answer's loss, and compare words, parts, places and sentences.
+    """Measure which tokens and sentences move the answer.
 
     Example: `raml influence runs/tiny --word wait --word "hold on"`
 
-    influence.json, .md and figures are written. It needs traces (see `raml trace`) and no model. Traces of several
-    models or settings are analysed apart.
+    Words, parts, places and sentences are compared with matched controls. influence.json, .md and figures are written.
+    It needs traces (see `raml trace`) and no model. Traces of several models or settings are analysed apart.
 
     Parameters
     ----------
@@ -59,7 +57,7 @@ def influence(
     limit
         Take only the first so many trajectories.
     level
-        Of the intervals.
+        Coverage of the intervals.
     n_resamples
         Draws of each interval and each test.
     seed

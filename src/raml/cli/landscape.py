@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from raml.cli.help_groups import LOADING, PLANE
 from raml.cli.options import LoadOptions, load
 from raml.cli.stage import say, show_progress
 from raml.cli.units import read_units
@@ -17,7 +18,7 @@ from raml.cli.update import choose_for_adapter, choose_trajectory
 from raml.cli.writers import check_weights, list_scorers
 from raml.errors import DataError, RamlError
 from raml.records import Landscape, LandscapePoint, LandscapeSettings, PlanePath, Question, Trajectory
-from raml.store import Journal, Run, StageClock, lock_run, read_jsonl, write_atomically
+from raml.store import Journal, Run, StageClock, lock_run, read_jsonl
 from raml.store.landscapes import read_landscape, write_landscape
 
 if TYPE_CHECKING:
@@ -33,14 +34,15 @@ def landscape(
     n_questions: int = 8,
     n_paths: int = 8,
     workers: int = 1,
-    settings: Annotated[LandscapeSettings | None, Parameter(name="*", negative_iterable=())] = None,
-    options: Annotated[LoadOptions | None, Parameter(name="*")] = None,
+    settings: Annotated[LandscapeSettings | None, Parameter(name="*", group=PLANE)] = None,
+    options: Annotated[LoadOptions | None, Parameter(name="*", group=LOADING)] = None,
 ) -> None:
-    """Measure the answer's loss without trajectory on a plane through the weights, and draw trajectories on it.
+    """Map the answer's loss over a plane in weight space.
 
     Example: `raml landscape runs/tiny --plane path --n-steps 15`
 
-    Killed at any moment and run again, it measures only the points that are missing. The weights are never written.
+    The loss is that of the answer without trajectory; trajectories are drawn on the plane as paths. Killed at any
+    moment and run again, it measures only the points that are missing. The weights are never written.
 
     Parameters
     ----------
@@ -92,7 +94,7 @@ def landscape(
     _summarize(surface, own)
     for file in files:
         say(f"Figure: {file}")
-    say(f"Next: raml update {folder.path}")
+    say(f"Next: raml report {folder.path} shows it in 3-D")
 
 
 def _check_ranges(settings: LandscapeSettings, n_questions: int, n_paths: int, workers: int) -> None:
@@ -296,17 +298,15 @@ def _take_apart(surface: Landscape) -> list[LandscapePoint]:
 
 
 def _draw(folder: Run, surface: Landscape, trajectories: Sequence[Trajectory]) -> list[Path]:
-    """Draw the surface: with paths as in the paper's Fig. 2, with their projections, and as an interactive page."""
-    from raml.figures import build_landscape_page, plot_landscape, save_figure
+    """Draw the surface: with its paths' projections and, as in the paper's Fig. 2, with their losses."""
+    from raml.figures import plot_landscape, save_figure
 
     name = f"landscape-{surface.settings.plane}"
     files = [*save_figure(plot_landscape(surface, trajectories), folder.figures_path / name)]
     if surface.paths:
         figure = plot_landscape(surface, trajectories, draw="paper")
         files += save_figure(figure, folder.figures_path / f"{name}-paper")
-    page = folder.figures_path / f"{name}.html"
-    write_atomically(page, build_landscape_page(surface, trajectories).encode())
-    return [*files, page]
+    return files
 
 
 def _summarize(surface: Landscape, trajectories: Sequence[Trajectory]) -> None:

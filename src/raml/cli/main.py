@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import sys
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, Group, Parameter
 from cyclopts.config import Toml
 from rich.console import Console
 
@@ -23,6 +23,9 @@ from raml.cli.evaluate import evaluate
 from raml.cli.exporting import export_file
 from raml.cli.faithfulness import faithfulness
 from raml.cli.grade import grade
+from raml.cli.help_format import PlainHelp, write_default
+from raml.cli.help_groups import COLLECT, EVERYWHERE, HELP, MEASURE, MODELS, OPTIONS, SHOW, START, WEIGHTS
+from raml.cli.help_pages import PAGES, explain_error, show_help
 from raml.cli.importing import import_file
 from raml.cli.influence import influence
 from raml.cli.landscape import landscape
@@ -37,38 +40,57 @@ from raml.configs import find_config, list_configs
 from raml.errors import DataError, RamlError
 from raml.store import COMMAND
 
+USAGES = {
+    "compress": "raml compress [OPTIONS] RUN [METHOD...]",
+    "evaluate": "raml evaluate [OPTIONS] RUNS...",
+    "help": "raml help [TOPIC]",
+}
+"""Where the words of the signature say less."""
 app = App(
     name="raml",
     help="See where along a reasoning trajectory a language model makes its answer.\n\n"
-    "Start with `raml demo`. A real model: `raml questions FILE --out RUN`, `raml sample MODEL RUN`, "
-    "`raml trace RUN`, `raml report RUN`.\n\n"
-    "For all commands: `--config FILE` reads flags from a TOML file (a table per command, flags override it), yours or "
-    "one that comes with raml, such as `tiny/sft`; `--debug` shows the traceback of an error.",
+    "Examples: `raml demo`, `raml questions FILE --out RUN`, `raml sample MODEL RUN`, `raml trace RUN --readout`, "
+    "`raml report RUN`\n\n"
+    "The first one needs nothing but this package; the others are the way with a model and questions of your own. "
+    "MODEL is a Hub name, a folder or a .gguf file, RUN a folder that is made.",
+    help_format="plaintext",
+    help_formatter=PlainHelp(),
+    help_epilogue="`raml COMMAND --help` explains a command, `raml help` has the documentation.",
+    group_parameters=OPTIONS,
+    default_parameter=Parameter(negative_iterable=(), show_default=write_default),
     version_flags=["--version"],
     suppress_keyboard_interrupt=False,
 )
-for command in (
-    demo,
-    questions,
-    sample,
-    grade,
-    trace,
-    influence,
-    curves,
-    faithfulness,
-    compress,
-    landscape,
-    update,
-    align,
-    adapt,
-    evaluate,
-    report,
-    study,
-):
-    app.command(command)
-app.command(import_file, name="import")
-app.command(export_file, name="export")
-app.command(train)
+COMMANDS: dict[Group, dict[str, Callable[..., None] | App]] = {
+    START: {"demo": demo},
+    COLLECT: {
+        "questions": questions,
+        "sample": sample,
+        "import": import_file,
+        "grade": grade,
+        "export": export_file,
+    },
+    MEASURE: {
+        "trace": trace,
+        "influence": influence,
+        "curves": curves,
+        "faithfulness": faithfulness,
+        "compress": compress,
+    },
+    WEIGHTS: {"landscape": landscape, "update": update, "align": align, "adapt": adapt},
+    MODELS: {"train": train, "evaluate": evaluate},
+    SHOW: {"report": report, "study": study},
+    HELP: {"help": show_help},
+}
+"""In the order in which one meets them."""
+for group, commands in COMMANDS.items():
+    for place, (name, command) in enumerate(commands.items()):
+        app.command(command, name=name)
+        added = app[name]
+        added.group, added.sort_key, added.usage = group, place, USAGES.get(name)
+        added.help_epilogue = f"More: raml help {PAGES[name]}" if name in PAGES else ""
+app["--help"].group, app["--help"].help = HELP, "Show this text, or with a command what it takes."
+app["--version"].group, app["--version"].help = HELP, "Show the version."
 
 
 app.meta.suppress_keyboard_interrupt = False
@@ -77,10 +99,19 @@ app.meta.suppress_keyboard_interrupt = False
 @app.meta.default
 def launch(
     *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
-    config: Path | None = None,
-    debug: bool = False,
+    config: Annotated[Path | None, Parameter(group=EVERYWHERE)] = None,
+    debug: Annotated[bool, Parameter(group=EVERYWHERE)] = False,
 ) -> None:
-    """Read the options of all commands, then run one."""
+    """Read the options of all commands, then run one.
+
+    Parameters
+    ----------
+    config
+        Read flags from a TOML file, a table per command, yours or one that comes with raml such as tiny/sft. Flags on
+        the command line override it.
+    debug
+        Show the traceback of an error.
+    """
     # `debug` is looked at in `run`, where errors arrive.
     if config is not None:
         app.config = (Toml(find_toml(config)),)
@@ -105,7 +136,7 @@ def run(arguments: Sequence[str]) -> int:
     except (RamlError, CycloptsError) as error:
         if "--debug" in arguments:
             raise
-        errors.print(f"raml: {' '.join(str(error).split())}")
+        errors.print(f"raml: {explain_error(error, arguments)}")
         return 2
     finally:
         COMMAND.reset(token)

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from cyclopts import Parameter
 
+from raml.cli.help_groups import DATA_SET, LIVECODEBENCH, LIVEMATHBENCH, REASONING_GYM, TINY
 from raml.cli.stage import ProgressBar, say, show_progress
 from raml.errors import DataError
 from raml.prompts import INSTRUCTIONS
@@ -65,26 +66,25 @@ def questions(
     out: Path,
     limit: int | None = None,
     clean: bool = False,
-    file: Annotated[list[Path] | None, Parameter(negative="")] = None,
-    revision: str | None = None,
+    file: Annotated[list[Path] | None, Parameter(negative="", group=DATA_SET)] = None,
+    revision: Annotated[str | None, Parameter(group=DATA_SET)] = None,
     seed: int | None = None,
-    language: Language | None = None,
-    release: str | None = None,
-    since: date | None = None,
-    until: date | None = None,
-    task_option: Annotated[list[str] | None, Parameter(negative="")] = None,
-    family: Literal["arithmetic", "lists"] | None = None,
-    size: str | None = None,
-    split: Literal["train", "validation", "test"] | None = None,
+    language: Annotated[Language | None, Parameter(group=LIVEMATHBENCH)] = None,
+    release: Annotated[str | None, Parameter(group=LIVECODEBENCH)] = None,
+    since: Annotated[date | None, Parameter(group=LIVECODEBENCH)] = None,
+    until: Annotated[date | None, Parameter(group=LIVECODEBENCH)] = None,
+    task_option: Annotated[list[str] | None, Parameter(negative="", group=REASONING_GYM)] = None,
+    family: Annotated[Literal["arithmetic", "lists"] | None, Parameter(group=TINY)] = None,
+    size: Annotated[str | None, Parameter(group=TINY)] = None,
+    split: Annotated[Literal["train", "validation", "test"] | None, Parameter(group=TINY)] = None,
 ) -> None:
-    """Bring questions into a run folder: a benchmark, a file, or the embedded world.
+    """Put questions into a run folder: a benchmark or a file.
 
-    Example: `raml questions aime24 --out runs/aime24`
+    Examples: `raml questions tiny --out runs/tiny`, `raml questions aime24 --out runs/aime24`,
+    `raml questions my.jsonl --out runs/my --clean`
 
-    or `raml questions my.jsonl --out runs/my --clean`
-
-    By name: tiny, aime24, aime25, math500, math500-l5, livemathbench-hard, gpqa-diamond, livecodebench, orz-math,
-    reasoning-gym:TASK.
+    By name: tiny (the embedded world), aime24, aime25, math500, math500-l5, livemathbench-hard, gpqa-diamond,
+    livecodebench, orz-math, reasoning-gym:TASK.
 
     A file is .jsonl, .csv, .parquet or a .json list, with the columns `prompt` (or `question`, `problem`) and `answer`,
     and optionally `id` and `domain`.
@@ -104,27 +104,26 @@ def questions(
     file
         The data set's own file where the Hub can't be reached; once more for each further file.
     revision
-        Branch, tag or commit of the data set on the Hub, in place of the one in docs/questions.md.
+        Branch, tag or commit of the data set on the Hub, in place of the one that `raml help questions` lists.
     seed
         tiny, reasoning-gym: which questions. gpqa-diamond: the order of the options. 0 unless told otherwise.
     language
-        livemathbench-hard only: one of its languages instead of both.
+        One of its languages; both unless told otherwise.
     release
-        livecodebench only: v1 to v6 are the problems that an update added, release_v1 to release_v6 all up to it. v6
-        unless told otherwise.
+        v1 to v6 are the problems that an update added, release_v1 to release_v6 all up to it. v6 unless told otherwise.
     since
-        livecodebench only: no contest before this day, such as 2025-02-01.
+        No contest before this day, such as 2025-02-01.
     until
-        livecodebench only: no contest after this day.
+        No contest after this day.
     task_option
-        reasoning-gym only: key=value for the task's generator; once more for each further one.
+        key=value for the task's generator; once more for each further one.
     family
-        tiny only: one operation family instead of both.
+        One operation family; both unless told otherwise.
     size
-        tiny only: fewest and most operands, such as 7-8; one number for both. 4-6, as the embedded models were trained
-        on, unless told otherwise.
+        Fewest and most operands, such as 7-8; one number for both. 4-6, as the embedded models were trained on, unless
+        told otherwise.
     split
-        tiny only: which part of the fixed split. test unless told otherwise.
+        Which part of the fixed split; test unless told otherwise.
     """
     config: dict[str, Any] = {"source": source, "limit": limit, "clean": clean}
     clock = StageClock(Run(out), "questions", config)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from raml.cli.report_views import describe_views, list_missing
 from raml.cli.stage import say
 from raml.errors import DataError, RunError
 from raml.records import Readout, Trace, TraceSettings, Trajectory
@@ -21,33 +22,37 @@ def report(run: Path, *, out: Path | None = None, title: str | None = None, limi
     ----------
     run
         A run folder with trajectories, traced or not. Where the model's own answers were read (`raml trace --readout`),
-        the page shows them along the curves.
+        the page shows them along the curves. What other commands found in the run gets tabs of its own.
     out
         The page's file; by default report.html in the run folder.
     title
         The page's title.
     limit
-        Show only the first so many questions.
+        Show trajectories of only the first so many questions; the other tabs are of the whole run.
     """
     if limit is not None and limit < 1:
         raise DataError(f"--limit is {limit}; it must be at least 1.")
     folder = Run(run)
     questions = folder.read_questions()[:limit]
     shown = {question.id for question in questions}
-    trajectories = [t for t in folder.read_trajectories() if t.question_id in shown]
+    everything = folder.read_trajectories()
+    trajectories = [t for t in everything if t.question_id in shown]
     if not trajectories:
         raise RunError(f"{run} has no trajectories to show. Make some with `raml sample MODEL {run}`.")
     ids = {trajectory.id for trajectory in trajectories}
-    available = [trace for trace in folder.read_traces() if trace.trajectory_id in ids]
+    all_traces = folder.read_traces()
+    available = [trace for trace in all_traces if trace.trajectory_id in ids]
     traces = choose_traces(trajectories, available)
     available_readouts = [readout for readout in folder.read_readouts() if readout.trajectory_id in ids]
     readouts = choose_readouts(traces, available_readouts)
+    views = describe_views(folder, everything, choose_traces(everything, all_traces))
     page = build_report(
         questions,
         trajectories,
         traces,
         folder.read_manifest(),
         readouts=readouts,
+        views=views,
         title=title or f"raml: {run.name}",
     )
     path = out or folder.report_path
@@ -62,6 +67,8 @@ def report(run: Path, *, out: Path | None = None, title: str | None = None, limi
             f"Of {len(traces)} curves, {len(traces) - len(readouts)} are without the model's own answers along them. "
             f"`raml trace {run} --readout` reads those."
         )
+    if missing := list_missing(folder):
+        say(f"Not in the page, as it was not measured: {', '.join(missing)}.")
     say(f"Report: {path.resolve()}")
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, get_args
 from cyclopts import Parameter
 
 from raml.cli.engines import EngineOptions, Sampler, Work, open_sampler
+from raml.cli.help_groups import ENGINE, LOADING, PROMPT, SAMPLING
 from raml.cli.options import LoadOptions, load
 from raml.cli.stage import list_unclear, say, show_progress
 from raml.errors import DataError, ModelError
@@ -31,10 +32,10 @@ def sample(
     batch_size: int | None = None,
     allow_code_execution: bool = False,
     style: Literal["verbose", "terse"] | None = None,
-    prompt: Annotated[PromptSettings | None, Parameter(name="*")] = None,
-    sampling: Annotated[SamplingSettings | None, Parameter(name="*")] = None,
-    options: Annotated[LoadOptions | None, Parameter(name="*")] = None,
-    engine: Annotated[EngineOptions | None, Parameter(name="*")] = None,
+    prompt: Annotated[PromptSettings | None, Parameter(name="*", group=PROMPT)] = None,
+    sampling: Annotated[SamplingSettings | None, Parameter(name="*", group=SAMPLING)] = None,
+    options: Annotated[LoadOptions | None, Parameter(name="*", group=LOADING)] = None,
+    engine: Annotated[EngineOptions | None, Parameter(name="*", group=ENGINE)] = None,
 ) -> None:
     """Sample n trajectories per question and grade them.
 
@@ -45,8 +46,8 @@ def sample(
     Parameters
     ----------
     model
-        "tiny", "tiny-base", "tiny-grpo", a Hub name, a folder or a .gguf file. "oracle" writes n distinct right
-        trajectories for questions of the embedded world, without a model; of the sampling options it needs the seed.
+        A Hub name, a folder, a .gguf file, or one that comes along: tiny, tiny-base, tiny-grpo. oracle writes n
+        distinct right trajectories for questions of the embedded world, without a model.
     run
         A run folder with questions (see `raml questions`).
     n
@@ -59,7 +60,8 @@ def sample(
     allow_code_execution
         Run what the model writes where checking an answer needs that: programs, and tasks of Reasoning Gym.
     style
-        oracle only: verbose states each step and what remains, terse only what remains. verbose unless told otherwise.
+        For the oracle: verbose states each step and what remains, terse only what remains. verbose unless told
+        otherwise.
     """
     from raml.sampling import ORACLE
 

@@ -27,11 +27,12 @@ def study(
     jobs: int | None = None,
     format: Literal["table", "markdown"] = "table",
 ) -> None:
-    """Make a figure or table of the paper again, and say whether its claim holds.
+    """Make a figure or table of the paper again, with a verdict.
 
-    Example: `raml study fig3`, `raml study all --scale tiny`, `raml study list`
+    Examples: `raml study fig3`, `raml study all --scale tiny`, `raml study list`
 
-    A study is a list of `raml` commands and a rule, written down before, that turns what they measure into a verdict.
+    A study is a list of `raml` commands and a rule, written down before, that turns what they measure into a verdict
+    on the paper's claim.
     Studies of a scale share their runs and models in one folder. Killed at any moment and run again, a study does only
     what is missing.
 
@@ -40,8 +41,11 @@ def study(
     name
         fig2 to fig16, table2, table3, prop21, eq4, meta; all; or list: the claims and what was found.
     scale
-        tiny: the embedded models, minutes on two cores. small: models of 0.5 to 1.5 billion parameters, one GPU.
-        paper: the paper's models and data, many GPUs.
+        How large:
+
+        - tiny: the embedded models, minutes on two cores
+        - small: models of 0.5 to 1.5 billion parameters, one GPU
+        - paper: the paper's models and data, many GPUs
     out
         The folder; studies-SCALE unless told otherwise.
     dry_run
@@ -49,7 +53,7 @@ def study(
     jobs
         Steps at the same time; by default two for tiny and one for the others.
     format
-        list: how the table is printed.
+        With list: how the table is printed.
     """
     from raml.studies import plan
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from raml.cli.help_groups import LOADING, PROBE, READOUT
 from raml.cli.options import LoadOptions, parse_bytes
 from raml.cli.stage import say, show_progress
 from raml.cli.trace_summary import summarize_readouts, summarize_traces
@@ -30,18 +31,19 @@ def trace(
     model: str | None = None,
     limit: int | None = None,
     alpha: float = 0.01,
-    readout: bool = False,
-    readout_tokens: int = ReadoutSettings.max_new_tokens,
-    readout_stop: tuple[str, ...] = (),
+    readout: Annotated[bool, Parameter(group=READOUT)] = False,
+    readout_tokens: Annotated[int, Parameter(group=READOUT)] = ReadoutSettings.max_new_tokens,
+    readout_stop: Annotated[tuple[str, ...], Parameter(group=READOUT, negative="")] = (),
     memory: str | None = None,
-    settings: Annotated[TraceSettings | None, Parameter(name="*")] = None,
-    options: Annotated[LoadOptions | None, Parameter(name="*")] = None,
+    settings: Annotated[TraceSettings | None, Parameter(name="*", group=PROBE)] = None,
+    options: Annotated[LoadOptions | None, Parameter(name="*", group=LOADING)] = None,
 ) -> None:
-    """Score an answer after every prefix of each trajectory, and draw the curves.
+    """Score the answer after every prefix and draw the curves.
 
     Example: `raml trace runs/tiny --alpha 0.1 --readout`
 
-    Killed at any moment and run again, it scores only what is missing.
+    The score L̂ is the answer's loss in nats per token, with that much of the trajectory before it. Killed at any moment
+    and run again, it scores only what is missing.
 
     Parameters
     ----------
@@ -54,7 +56,7 @@ def trace(
     alpha
         Smoothing of the figure's thick lines; 0.01 is the paper's, for trajectories of thousands of tokens.
     readout
-        Also let the model state its own answer after every prefix, by greedy decoding, and grade it.
+        Let the model state its own answer after every prefix, by greedy decoding, and grade it.
     readout_tokens
         Longest answer that it may write there, in tokens.
     readout_stop

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
+from raml.cli.help_format import PlainHelp
+from raml.cli.help_groups import OPTIONS
 from raml.cli.stage import say, show_progress
 from raml.training.settings import DpoSettings, GrpoSettings, SftSettings
 
@@ -18,18 +20,55 @@ if TYPE_CHECKING:
 SECONDS_BETWEEN_LINES = 60
 """Where no terminal shows a bar."""
 
+SECTIONS = {
+    "The model": ("--model", "--revision", "--chat-template"),
+    "The optimiser": (
+        "--learning-rate",
+        "--optimizer",
+        "--muon-learning-rate",
+        "--weight-decay",
+        "--adam-beta2",
+        "--schedule",
+        "--warmup-steps",
+        "--final-share",
+        "--max-grad-norm",
+        "--epochs",
+        "--max-steps",
+        "--batch-size",
+    ),
+    "Rollouts": (
+        "--prompt.instruction",
+        "--prompt.mode",
+        "--prompt.delimiter",
+        "--temperature",
+        "--top-p",
+        "--top-k",
+        "--max-prompt-length",
+        "--max-completion-length",
+        "--vllm",
+        "--vllm-url",
+    ),
+    "The machine": ("--micro-batch-size", "--precision", "--gradient-checkpointing", "--device", "--threads", "--seed"),
+    "Checkpoints and logs": ("--save-every", "--keep-checkpoints", "--log-every", "--report-to"),
+}
+"""Options of `raml.training.settings` by heading; a technique's own ones come before them."""
+
+
 train = App(
     name="train",
-    default_parameter=Parameter(negative_iterable=()),
-    help="Train a model by an outer loop over trajectories: SFT, DPO or GRPO.\n\n"
-    "On several GPUs: `accelerate launch --config_file FILE -m raml --config NAME train sft`; `python -m raml.configs` "
-    "lists the files for accelerate and the settings for `--config` that come with raml.",
+    help="Train a model on trajectories: SFT, DPO or GRPO.\n\n"
+    "Examples: `raml --config tiny/sft train sft --model tiny-base --trajectories runs/train --out models/sft`, "
+    "`accelerate launch --config_file FILE -m raml --config NAME train sft`\n\n"
+    "The second one is for several GPUs. `python -m raml.configs` lists the files for accelerate and the settings for "
+    "`--config` that come with raml.",
+    help_formatter=PlainHelp(SECTIONS, left_out="--cold-start."),
+    group_parameters=OPTIONS,
 )
 
 
-@train.command
+@train.command(sort_key=0)
 def sft(settings: Annotated[SftSettings, Parameter(name="*")], *, out: Path) -> None:
-    """Supervised fine-tuning on a run's right trajectories.
+    """Imitate a run's right trajectories (supervised fine-tuning).
 
     Example: `raml train sft --model tiny-base --trajectories runs/tiny --learning-rate 1e-3 --out models/sft`
 
@@ -45,9 +84,9 @@ def sft(settings: Annotated[SftSettings, Parameter(name="*")], *, out: Path) -> 
     _train(lambda progress: train_sft(settings, out, progress=progress))
 
 
-@train.command
+@train.command(sort_key=1)
 def dpo(settings: Annotated[DpoSettings, Parameter(name="*")], *, out: Path) -> None:
-    """Direct preference optimisation on pairs of a right and a wrong trajectory of the same question.
+    """Prefer right trajectories to wrong ones of a question (DPO).
 
     Example: `raml train dpo --model tiny --trajectories runs/tiny --learning-rate 1e-4 --out models/dpo`
 
@@ -61,14 +100,17 @@ def dpo(settings: Annotated[DpoSettings, Parameter(name="*")], *, out: Path) -> 
     _train(lambda progress: train_dpo(settings, out, progress=progress))
 
 
-@train.command
+@train.command(sort_key=2)
 def grpo(settings: Annotated[GrpoSettings, Parameter(name="*")], *, out: Path) -> None:
-    """Group-relative policy optimisation on the model's own rollouts, with the paper's reward.
+    """Reward the right ones among the model's own responses (GRPO).
 
-    Example: `raml train grpo --model tiny-base --questions runs/train --format boxed --learning-rate 3e-4 --batch-size
-    128 --max-completion-length 160 --out models/grpo`
+    Group-relative policy optimisation on rollouts, with the paper's reward.
 
-    With a table `cold_start` in the config file, SFT comes first.
+    Example: `raml train grpo --model tiny-base --questions runs/train --format boxed --learning-rate 3e-4
+    --batch-size 128 --max-completion-length 160 --out models/grpo`
+
+    With a table `cold_start` in the config file, or `--cold-start.OPTION` for any option of `raml train sft`, SFT comes
+    first.
 
     Parameters
     ----------

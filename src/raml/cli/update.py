@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from raml.cli.help_groups import LOADING, PREFIXES
 from raml.cli.options import LoadOptions, load, parse_bytes
 from raml.cli.stage import say
 from raml.cli.units import Unit, group_by_model, make_units, read_units
@@ -32,15 +33,16 @@ def update(
     adapter: Path | None = None,
     trajectory: str | None = None,
     memory: str | None = None,
-    settings: Annotated[UpdateSettings | None, Parameter(name="*")] = None,
-    options: Annotated[LoadOptions | None, Parameter(name="*")] = None,
+    settings: Annotated[UpdateSettings | None, Parameter(name="*", group=PREFIXES)] = None,
+    options: Annotated[LoadOptions | None, Parameter(name="*", group=LOADING)] = None,
 ) -> None:
-    """Compile each trajectory into changes of the weights: the path that it stands for, with a certificate.
+    """Compile each trajectory into changes of the weights.
 
     Example: `raml update runs/tiny --adapter adapters/first`
 
-    The model with the change and without the trajectory answers as the model answers with it, exactly but for rounding.
-    Killed at any moment and run again, it makes only what is missing.
+    The model with the change and without the trajectory answers as the model answers with it, exactly but for rounding;
+    a certificate says how exactly. The changes after more and more of a trajectory are its path. Killed at any moment
+    and run again, it makes only what is missing.
 
     Parameters
     ----------

@@ -5,12 +5,12 @@ decodes early exits for real. `frontier` sets accuracy against tokens, `choice` 
 questions and reports it on the other, `table` writes both.
 """
 
-from raml.efficiency.choice import Choice, describe_choice, name_point, split_questions
+from raml.efficiency.choice import describe_choice, split_questions
 from raml.efficiency.contexts import Answered, Context, answer_contexts
 from raml.efficiency.cut import CutSettings, choose_budgets, cut_trajectories
 from raml.efficiency.early_exit import ExitRule, find_exit, simulate_exits, thin_readout
 from raml.efficiency.exit_check import Agreement, verify_exits
-from raml.efficiency.frontier import Control, Frontier, Point, build_frontier, build_frontiers
+from raml.efficiency.frontier import build_frontier, build_frontiers
 from raml.efficiency.leaks import cut_leaks
 from raml.efficiency.pruning import PruneSettings, measure_contributions, prune_trajectories
 from raml.efficiency.summaries import SummarySettings, answer_from_summaries, make_requests
@@ -19,13 +19,9 @@ from raml.efficiency.waiting import WaitSettings, choose_longer_budgets, wait
 __all__ = [
     "Agreement",
     "Answered",
-    "Choice",
     "Context",
-    "Control",
     "CutSettings",
     "ExitRule",
-    "Frontier",
-    "Point",
     "PruneSettings",
     "SummarySettings",
     "WaitSettings",
@@ -41,7 +37,6 @@ __all__ = [
     "find_exit",
     "make_requests",
     "measure_contributions",
-    "name_point",
     "prune_trajectories",
     "simulate_exits",
     "split_questions",

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal
 
 from raml.efficiency.outcomes import (
     FULL,
     Cell,
-    Key,
     Outcome,
     Resamples,
     average,
@@ -23,9 +21,8 @@ from raml.efficiency.outcomes import (
     pair_outcomes,
 )
 from raml.errors import DataError
-from raml.records import Estimate, Method, Question, hash_key
+from raml.records import Counted, FrontierChoice, FrontierKey, Method, Question, hash_key, name_point
 
-Counted = Literal["generated", "in context"]
 IN_CONTEXT: tuple[Method, ...] = ("prune", "summary")
 """Methods that need the whole reasoning first: they can save tokens in context alone."""
 MIN_QUESTIONS = 2
@@ -35,44 +32,10 @@ MIN_COVERED = 0.9
 
 
 @dataclass(frozen=True)
-class Choice:
-    """The rule of one line that saves most tokens at a small cost, and what it does on questions it was not chosen on.
-
-    Estimates are paired with the full trajectories and are those of the other half; None where no rule was chosen.
-    """
-
-    method: Method
-    variant: str
-    """"" for early exits, whose variants are one line here."""
-    n_rules: int
-    """From which it was chosen, or could not be: those that were tried on enough questions."""
-    counted: Counted
-    """Which tokens were to be few."""
-    rule: Key | None
-    """Method, variant and level; None if none qualifies."""
-    reason: str | None
-    """Why none does."""
-    n_chosen_on: int
-    """Questions of the half on which it was chosen, or could not be."""
-    saved_when_chosen: float | None
-    """Share of the counted tokens saved there."""
-    difference_when_chosen: float | None
-    """In accuracy, there."""
-    saved_generated: Estimate | None = None
-    saved_context: Estimate | None = None
-    difference: Estimate | None = None
-
-    @property
-    def saved(self) -> Estimate | None:
-        """Share saved of the counted tokens."""
-        return self.saved_generated if self.counted == "generated" else self.saved_context
-
-
-@dataclass(frozen=True)
 class _Trial:
     """A rule on the half on which one is chosen."""
 
-    key: Key
+    key: FrontierKey
     saving: Fraction
     difference: Fraction
     n_questions: int
@@ -91,8 +54,8 @@ def split_questions(questions: Sequence[Question], seed: int = 0) -> tuple[list[
 
 
 def choose_rules(
-    questions: Sequence[Question], cells: Mapping[Key, Cell], *, tolerance: float, resamples: Resamples
-) -> tuple[Choice, ...]:
+    questions: Sequence[Question], cells: Mapping[FrontierKey, Cell], *, tolerance: float, resamples: Resamples
+) -> tuple[FrontierChoice, ...]:
     """Choose a rule for each line on one half of the questions, and estimate on the other what it does.
 
     Each method and variant is a line; early exits of all variants are one. Its rule is the point that saves the largest
@@ -114,14 +77,14 @@ def choose_rules(
         raise DataError(f"The tolerance is {tolerance}; it is a share of answers from 0 to 1, such as 0.01.")
     known = {outcome.question_id for outcome in cells[FULL].outcomes}
     halves = split_questions([question for question in questions if question.id in known], resamples.seed)
-    lines: dict[tuple[Method, str], list[Key]] = {}
+    lines: dict[tuple[Method, str], list[FrontierKey]] = {}
     for key in cells:
         if key[0] not in ("full", "random"):
             lines.setdefault((key[0], "" if key[0] == "early-exit" else key[1]), []).append(key)
     return tuple(_choose(line, keys, cells, halves, tolerance, resamples) for line, keys in lines.items())
 
 
-def describe_choice(choice: Choice) -> str:
+def describe_choice(choice: FrontierChoice) -> str:
     """Say in a sentence what was chosen and what it does on the other half, or why nothing was."""
     if choice.rule is None or choice.saved is None or choice.difference is None:
         line = f"{choice.method} ({choice.variant})" if choice.variant else choice.method
@@ -142,23 +105,6 @@ def describe_choice(choice: Choice) -> str:
     )
 
 
-def name_point(key: Key) -> str:
-    """Name a point as sentences and tables do, such as "early-exit, 2 probes, at 0.9"."""
-    method, variant, level = key
-    if method == "cut":
-        name, at = method, f"at {level:g} tokens"
-    elif method == "wait":
-        name, at = method, f"up to {level:g} tokens"
-    elif method in ("prune", "random"):
-        oracle = ", an oracle" if variant == "gold" and method == "prune" else ""
-        return f"{method} ({variant}{oracle}), {100 * level:g} % kept"
-    elif method == "early-exit":
-        return f"early-exit, {variant}, at {level:g}"
-    else:
-        return f"{method} by {variant}" if method == "summary" else method
-    return f"{name} {at}, {variant}" if variant else f"{name} {at}"
-
-
 def write_points(share: float) -> str:
     """Write a share of answers as points."""
     points = f"{100 * share:.3g}"
@@ -167,12 +113,12 @@ def write_points(share: float) -> str:
 
 def _choose(
     line: tuple[Method, str],
-    keys: Sequence[Key],
-    cells: Mapping[Key, Cell],
+    keys: Sequence[FrontierKey],
+    cells: Mapping[FrontierKey, Cell],
     halves: tuple[Sequence[str], Sequence[str]],
     tolerance: float,
     resamples: Resamples,
-) -> Choice:
+) -> FrontierChoice:
     method, variant = line
     counted: Counted = "in context" if method in IN_CONTEXT else "generated"
     trials = [trial for key in keys if (trial := _try(cells[key], cells[FULL], halves, counted)) is not None]
@@ -184,11 +130,11 @@ def _choose(
     if best is None:
         n_questions = most or len(halves[0])
         reason = _explain(trials, within, (n_questions, len(halves[1])), counted, tolerance)
-        return Choice(method, variant, len(trials), counted, None, reason, n_questions, None, None)
+        return FrontierChoice(method, variant, len(trials), counted, None, reason, n_questions, None, None)
     own, full = _restrict(pair_outcomes(cells[best.key], cells[FULL]), halves[1])
     tokens = [(average(own, measure), average(full, measure)) for measure in (get_generated, get_thinking)]
     difference, _ = compare_shares("accuracy difference", average(own, get_right), average(full, get_right), resamples)
-    return Choice(
+    return FrontierChoice(
         method,
         variant,
         n_rules=len(trials),

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from raml.efficiency.choice import Choice, choose_rules
+from raml.efficiency.choice import choose_rules
 from raml.efficiency.outcomes import (
     FULL,
     ByQuestion,
     Cell,
-    Key,
     Outcome,
     Resamples,
     average,
@@ -27,107 +26,18 @@ from raml.efficiency.outcomes import (
     pair_outcomes,
 )
 from raml.errors import DataError
-from raml.records import Attempt, Estimate, Method, ModelIdentity, Question, Trajectory
+from raml.records import (
+    Attempt,
+    Estimate,
+    Frontier,
+    FrontierControl,
+    FrontierKey,
+    FrontierPoint,
+    ModelIdentity,
+    Question,
+    Trajectory,
+)
 from raml.stats import adjust_holm
-
-
-@dataclass(frozen=True)
-class Point:
-    """One way of answering from less, over questions; draws are averaged within trajectories, these within questions.
-
-    What is compared with the full trajectories is compared on exactly the trajectories that the point has, for
-    "no-thinking" on its questions; None for "full" itself.
-    """
-
-    method: Method
-    variant: str
-    level: float
-    n_questions: int
-    n_trajectories: int
-    n_attempts: int
-    """That count; several draws of a trajectory are that many attempts."""
-    n_left_out: int
-    """Attempts that are undecided or failed, or whose trajectory is undecided."""
-    n_leaked: int
-    """Summaries that sentences were taken out of because they gave the answer away."""
-    n_repeated: int
-    """Attempts that differ from another one in settings that no point tells; they count as further draws."""
-    accuracy: Estimate
-    """Share of right answers: Avg@n where all questions have n trajectories, else the equal Pass@1."""
-    pass_at_n: Estimate | None
-    """Pass@n with the frontier's n, over the questions that have as many trajectories; None where none has."""
-    n_thinking: Estimate
-    """Tokens in context: reasoning, or what stands in its place, before the model when it answered."""
-    n_generated: Estimate
-    """Tokens that had to be generated, all in all."""
-    saved_context: Estimate | None
-    """Share of the full ones' tokens in context that it does without, of all questions together; None where those have
-    none."""
-    saved_generated: Estimate | None
-    """The same of tokens generated."""
-    difference: Estimate | None
-    """In accuracy, from −1 to 1."""
-    p: float | None
-    """Of a paired sign-flip test over questions, two-sided."""
-    p_holm: float | None
-    """Adjusted for all points of the frontier (Holm)."""
-
-    @property
-    def key(self) -> Key:
-        """What tells it from the others."""
-        return self.method, self.variant, self.level
-
-
-@dataclass(frozen=True)
-class Control:
-    """How much better the answer is after pruning than after as many tokens were dropped by chance."""
-
-    variant: str
-    level: float
-    difference: Estimate
-    """In accuracy, on the trajectories that have both; several random draws of one are averaged."""
-    p: float
-    """Of a paired sign-flip test over questions, two-sided."""
-    p_holm: float
-    """Adjusted for all controls of the frontier (Holm)."""
-
-
-@dataclass(frozen=True)
-class Frontier:
-    """What shorter reasoning costs one model."""
-
-    model: str
-    """The one that answered."""
-    writer: str
-    """The one whose trajectories were shortened."""
-    n: int
-    """Thinking trajectories that count, the fewest of any question: the n of Pass@n."""
-    n_questions: int
-    n_trajectories: int
-    """Thinking ones that count."""
-    n_undecided: int
-    """Thinking ones that are left out, and all attempts of them, because it is not known whether they are right."""
-    n_cut_off: int
-    """Thinking ones that count and were cut off before their end, so that most gave no answer."""
-    n_elsewhere: int
-    """Attempts of trajectories that were not looked at."""
-    tolerance: float
-    points: tuple[Point, ...]
-    """"full" first."""
-    empty: tuple[tuple[Method, str, float, int], ...]
-    """Points of which nothing counts: method, variant, level and how many attempts were left out."""
-    controls: tuple[Control, ...]
-    choices: tuple[Choice, ...]
-    level: float
-    """Nominal coverage of the intervals."""
-    n_outdated: int = 0
-    """Attempts that were checked against an answer that their question no longer has, and are left out."""
-    without: tuple[str, ...] = ()
-    """Other models of the run whose trajectories have no frontier, as none that thinks is decided."""
-
-    def find_point(self, key: Key) -> Point | None:
-        """The point of a method, variant and level, if there is one."""
-        return next((point for point in self.points if point.key == key), None)
 
 
 def build_frontier(
@@ -258,12 +168,12 @@ def _take_current(questions: Sequence[Question], attempts: Sequence[Attempt]) ->
     return [a for a in attempts if a.gold is None or a.gold == golds.get(a.question_id, a.gold)]
 
 
-def _estimate(cell: Cell, full: Cell, n: int, resamples: Resamples) -> Point:
+def _estimate(cell: Cell, full: Cell, n: int, resamples: Resamples) -> FrontierPoint:
     """Estimate everything of a point but what depends on the others."""
     right = average(cell.outcomes, get_right)
     passes = compute_passes(cell.outcomes, n)
     thinking, generated = average(cell.outcomes, get_thinking), average(cell.outcomes, get_generated)
-    point = Point(
+    point = FrontierPoint(
         *cell.key,
         n_questions=len(right),
         n_trajectories=len(cell.outcomes),
@@ -305,12 +215,12 @@ def _name_accuracy(outcomes: Sequence[Outcome]) -> str:
     return f"Avg@{sizes.pop()}" if len(sizes) == 1 else "Pass@1"
 
 
-def _adjust_points(points: Sequence[Point]) -> tuple[Point, ...]:
+def _adjust_points(points: Sequence[FrontierPoint]) -> tuple[FrontierPoint, ...]:
     adjusted = iter(adjust_holm([point.p for point in points if point.p is not None]))
     return tuple(point if point.p is None else replace(point, p_holm=next(adjusted)) for point in points)
 
 
-def _list_controls(cells: Mapping[Key, Cell], resamples: Resamples) -> tuple[Control, ...]:
+def _list_controls(cells: Mapping[FrontierKey, Cell], resamples: Resamples) -> tuple[FrontierControl, ...]:
     """Compare each point of pruning with the random one of the same variant and level, on trajectories of both."""
     found: list[tuple[str, float, Estimate, float]] = []
     for (method, variant, level), cell in cells.items():
@@ -322,4 +232,4 @@ def _list_controls(cells: Mapping[Key, Cell], resamples: Resamples) -> tuple[Con
             right = average(own, get_right), average(theirs, get_right)
             found.append((variant, level, *compare_shares("accuracy difference", *right, resamples)))
     adjusted = adjust_holm([p for *_, p in found])
-    return tuple(Control(*made, p_holm) for made, p_holm in zip(found, adjusted, strict=True))
+    return tuple(FrontierControl(*made, p_holm) for made, p_holm in zip(found, adjusted, strict=True))

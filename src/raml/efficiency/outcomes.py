@@ -9,13 +9,11 @@ from fractions import Fraction
 from math import comb
 from typing import get_args
 
-from raml.records import Attempt, Estimate, Method, Trajectory
+from raml.records import Attempt, Estimate, FrontierKey, Method, Trajectory
 from raml.stats import Counts, Metric, compare_metric, compute_p_value, estimate_mean, estimate_metric
 
-Key = tuple[Method, str, float]
-"""Method, variant and level: a point of the frontier."""
-FULL: Key = ("full", "", 0.0)
-NO_THINKING: Key = ("no-thinking", "", 0.0)
+FULL: FrontierKey = ("full", "", 0.0)
+NO_THINKING: FrontierKey = ("no-thinking", "", 0.0)
 METHODS: tuple[Method, ...] = get_args(Method)
 LARGEST = 10**12
 """Denominator up to which a question's share is exact; beyond it is the closest such fraction."""
@@ -53,7 +51,7 @@ ByQuestion = dict[str, Fraction]
 class Cell:
     """A point of the frontier before anything is estimated."""
 
-    key: Key
+    key: FrontierKey
     outcomes: tuple[Outcome, ...]
     """One a trajectory, in the order of the trajectories; empty if nothing counts."""
     n_left_out: int
@@ -84,7 +82,7 @@ def take_whole(trajectory: Trajectory) -> Attempt:
     )
 
 
-def collect_cells(trajectories: Sequence[Trajectory], attempts: Sequence[Attempt]) -> dict[Key, Cell]:
+def collect_cells(trajectories: Sequence[Trajectory], attempts: Sequence[Attempt]) -> dict[FrontierKey, Cell]:
     """Sort trajectories as they are, and attempts of them, into the points of the frontier, "full" first.
 
     An attempt counts if it is decided and its trajectory is, a no-thinking trajectory if the question has a thinking
@@ -95,7 +93,7 @@ def collect_cells(trajectories: Sequence[Trajectory], attempts: Sequence[Attempt
     thinking = [t for t in trajectories if t.mode == "think" and t.correct is not None]
     decided, asked = {t.id for t in thinking}, {t.question_id for t in thinking}
     unique = {attempt.id: attempt for attempt in (*map(take_whole, trajectories), *attempts)}
-    by_key: dict[Key, list[Attempt]] = {}
+    by_key: dict[FrontierKey, list[Attempt]] = {}
     for attempt in unique.values():
         if attempt.trajectory_id in order:
             by_key.setdefault((attempt.method, attempt.variant, float(attempt.level)), []).append(attempt)

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from raml.efficiency.choice import describe_choice, name_point, write_points
-from raml.efficiency.frontier import Control, Frontier, Point
-from raml.records import Estimate
+from raml.efficiency.choice import describe_choice, write_points
+from raml.records import Estimate, Frontier, FrontierControl, FrontierPoint, name_point
 from raml.stats import write_p
 from raml.store import escape_markdown, write_markdown_table
 
@@ -57,7 +56,7 @@ def list_controls(frontier: Frontier) -> Table:
 
 def list_sentences(frontier: Frontier) -> list[str]:
     """Say which rule each line offers and, for each variant of pruning, whether it beats chance."""
-    by_variant: dict[str, list[Control]] = {}
+    by_variant: dict[str, list[FrontierControl]] = {}
     for control in frontier.controls:
         by_variant.setdefault(control.variant, []).append(control)
     return [
@@ -122,7 +121,7 @@ def name_frontier(frontier: Frontier) -> str:
     return frontier.model if frontier.model == frontier.writer else f"{frontier.model} after {frontier.writer}"
 
 
-def _list_point(point: Point) -> list[str]:
+def _list_point(point: FrontierPoint) -> list[str]:
     return [
         name_point(point.key),
         str(point.n_questions),
@@ -183,7 +182,7 @@ def _list_gaps(frontier: Frontier) -> list[str]:
     return lines
 
 
-def _compare_with_chance(variant: str, controls: Sequence[Control]) -> str:
+def _compare_with_chance(variant: str, controls: Sequence[FrontierControl]) -> str:
     """Say for each share kept whether pruning is told apart from chance."""
     sorts: dict[str, list[str]] = {"better than": [], "worse than": [], "not told apart from": []}
     for control in controls:

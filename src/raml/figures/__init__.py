@@ -9,13 +9,12 @@ from raml.figures.faithfulness import plot_faithfulness
 from raml.figures.frontier import plot_frontier
 from raml.figures.influence import plot_influence, plot_influence_groups
 from raml.figures.landscape import plot_landscape
-from raml.figures.landscape_page import build_landscape_page
-from raml.figures.traces import plot_traces, save_figure, smooth_ema
+from raml.figures.saving import save_figure
+from raml.figures.traces import plot_traces, smooth_ema
 from raml.figures.training import plot_training
 from raml.figures.updates import plot_updates
 
 __all__ = [
-    "build_landscape_page",
     "plot_adaptation",
     "plot_alignment",
     "plot_alignment_layers",

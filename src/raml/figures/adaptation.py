@@ -14,11 +14,12 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from raml.errors import DataError
-from raml.figures.traces import LOOKS, STYLE
+from raml.figures.saving import make_figure
+from raml.figures.style import INK, LOOKS, STYLE
 from raml.records import Adaptation, Estimate, Trace, Trajectory
 from raml.stats import average_questions, estimate_mean
 
-EXPLICIT = "#222222"
+EXPLICIT = INK
 POSITIONS = np.linspace(0, 1, 41)
 """Shares of the trajectory at which its curves are averaged."""
 Looks = tuple[str, Any, str]
@@ -54,11 +55,11 @@ def plot_adaptation(
     ]
     groups = [(looks, group) for looks, group in groups if group]
     with rc_context(STYLE):
-        figure = Figure(figsize=(3.9 * len(groups) + 0.5, 3.7), layout="constrained")
+        figure = make_figure(len(groups), 2.9)
         axes = figure.subplots(1, len(groups), squeeze=False)[0]
         for axis, (looks, group) in zip(axes, groups, strict=True):
             _draw_panel(axis, looks, group, by_id, traces)
-        figure.supylabel("L̂, answer loss (nats per token)", fontsize=9)
+        figure.supylabel("L̂, answer loss (nats per token)")
         _add_legend(figure, [looks for looks, _ in groups])
     return figure
 
@@ -75,7 +76,7 @@ def _draw_panel(
     implicit = _draw_implicit(axis, looks, question_ids, group, traces)
     explicit = _estimate(question_ids, np.array([a.loss for a in group]))
     steps = np.arange(n_steps + 1) / n_steps
-    axis.plot(steps, [e.value for e in explicit], color=EXPLICIT, linewidth=1.2, marker="o", markersize=3.5)
+    axis.plot(steps, [e.value for e in explicit], color=EXPLICIT, linewidth=0.9, marker="o", markersize=2.5)
     _draw_band(axis, steps, explicit, EXPLICIT)
     drawn = [*implicit, *explicit]
     highest = max(estimate.value for estimate in drawn)
@@ -83,14 +84,12 @@ def _draw_panel(
     axis.set_ylim(0, 1.05 * min(farthest, 1.5 * highest) or 1)
     axis.set_xlim(-0.02, 1.02)
     n_questions = len(set(question_ids))
-    axis.set_title(f"{looks[2]} (trajectories: {len(group)}, questions: {n_questions})", fontsize=9, loc="left")
-    axis.set_xlabel("share of the trajectory in the context", fontsize=8)
-    axis.grid(visible=True, linewidth=0.4, alpha=0.4)
-    axis.tick_params(labelsize=8)
+    axis.set_title(f"{looks[2]} (trajectories: {len(group)}, questions: {n_questions})")
+    axis.set_xlabel("share of the trajectory in the context")
+    axis.grid(visible=True)
     there, back = (lambda x: np.multiply(x, n_steps)), (lambda k: np.divide(k, n_steps))
     upper = axis.secondary_xaxis("top", functions=(there, back))
-    upper.set_xlabel("gradient steps on it as text", fontsize=8)
-    upper.tick_params(labelsize=8)
+    upper.set_xlabel("gradient steps on it as text")
 
 
 def _draw_implicit(
@@ -102,11 +101,11 @@ def _draw_implicit(
     known = [curve for curve in curves if curve is not None]
     if len(known) == len(curves):
         estimates = _estimate(question_ids, np.array(known))
-        axis.plot(POSITIONS, [e.value for e in estimates], color=color, linestyle=dashes, linewidth=1.8)
+        axis.plot(POSITIONS, [e.value for e in estimates], color=color, linestyle=dashes, linewidth=1.3)
         _draw_band(axis, POSITIONS, estimates, color)
         return estimates
     estimates = _estimate(question_ids, np.array([(a.loss[0], a.in_context_loss) for a in group]))
-    axis.plot([0, 1], [e.value for e in estimates], color=color, linestyle="none", marker="s", markersize=6)
+    axis.plot([0, 1], [e.value for e in estimates], color=color, linestyle="none", marker="s", markersize=4.5)
     for position, end in zip((0, 1), estimates, strict=True):
         if np.isfinite(end.low):
             axis.plot([position] * 2, [end.low, end.high], color=color, linewidth=1)
@@ -144,9 +143,9 @@ def _draw_band(axis: Axes, x: NDArray[np.floating], estimates: Sequence[Estimate
 
 def _add_legend(figure: Figure, looks: Sequence[Looks]) -> None:
     handles = [
-        Line2D([], [], color=color, linestyle=dashes, linewidth=1.8, label=f"in the context ({label})")
+        Line2D([], [], color=color, linestyle=dashes, linewidth=1.3, label=f"in the context ({label})")
         for color, dashes, label in looks
     ]
-    handles.append(Line2D([], [], color=EXPLICIT, marker="o", markersize=3.5, label="after gradient steps"))
+    handles.append(Line2D([], [], color=EXPLICIT, marker="o", markersize=2.5, label="after gradient steps"))
     band = Patch(facecolor=EXPLICIT, alpha=0.16, label="95 % interval of the mean over questions")
-    figure.legend(handles=[*handles, band], loc="outside lower center", ncols=2, frameon=False, fontsize=8)
+    figure.legend(handles=[*handles, band], loc="outside lower center", ncols=min(2, len(looks)))

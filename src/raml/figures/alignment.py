@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -12,8 +13,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from raml.errors import DataError
-from raml.figures.traces import LOOKS, STYLE
-from raml.figures.training import COLORS
+from raml.figures.saving import PaperFigure, make_figure
+from raml.figures.style import COLORS, COLUMN, INK, LETTERS, LIGHT, LOOKS, STYLE
 from raml.stats import estimate_mean
 
 Groups = Mapping[str, Sequence[float] | NDArray[np.float64]]
@@ -44,19 +45,18 @@ def plot_alignment(panels: Mapping[str, Groups]) -> Figure:
     _check(any(len(values) for groups in panels.values() for values in groups.values()))
     names = list(dict.fromkeys(name for groups in panels.values() for name in groups))
     with rc_context(STYLE):
-        figure = Figure(figsize=(3.3 * len(panels) + 1.4, 0.42 * len(names) + 1.2), layout="constrained")
+        figure = make_figure(len(panels), 0.28 * len(names) + 0.8)
         axes = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
         for axis, (title, groups) in zip(axes, panels.items(), strict=True):
             for place, name in enumerate(names):
                 _draw_points(axis, place, name, groups.get(name, ()))
-            axis.axvline(0, color="#222222", linewidth=0.8)
-            axis.set_title(title, fontsize=9, loc="left")
-            axis.set_yticks(range(len(names)), names, fontsize=9)
-            axis.grid(visible=True, axis="x", linewidth=0.4, alpha=0.4)
-            axis.tick_params(axis="x", labelsize=8)
-            axis.locator_params(axis="x", nbins=5)
+            axis.axvline(0, color=INK, linewidth=0.8)
+            axis.set_title(textwrap.fill(title, int(LETTERS * figure.get_figwidth() / (len(panels) + 0.5))))
+            axis.set_yticks(range(len(names)), names)
+            axis.grid(visible=True, axis="x")
+            axis.locator_params(axis="x", nbins=4)
         axes[0].invert_yaxis()
-        figure.supxlabel("small: questions; large: their mean with its 95 % interval", fontsize=8)
+        figure.supxlabel("small: questions; large: their mean with its 95 % interval")
     return figure
 
 
@@ -71,19 +71,18 @@ def plot_alignment_layers(panels: Mapping[str, Mapping[str, NDArray[np.float64]]
     """
     _check(any(len(values) for groups in panels.values() for values in groups.values()))
     with rc_context(STYLE):
-        figure = Figure(figsize=(4.4 * len(panels), 3.4), layout="constrained")
+        figure = make_figure(len(panels), 2.7)
         axes = figure.subplots(1, len(panels), squeeze=False)[0]
         for axis, (title, groups) in zip(axes, panels.items(), strict=True):
             for name, values in groups.items():
                 _draw_layers(axis, name, np.asarray(values))
-            axis.axhline(0, color="#222222", linewidth=0.8)
-            axis.set_title(title, fontsize=9, loc="left")
-            axis.set_xlabel("layer", fontsize=9)
+            axis.axhline(0, color=INK, linewidth=0.8)
+            axis.set_title(title)
+            axis.set_xlabel("layer")
             axis.locator_params(axis="x", integer=True)
-            axis.grid(visible=True, linewidth=0.4, alpha=0.4)
-            axis.tick_params(labelsize=8)
+            axis.grid(visible=True)
         handles, labels = axes[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
+        figure.legend(handles, labels, loc="outside lower center", ncols=3)
     return figure
 
 
@@ -100,19 +99,18 @@ def plot_loss_changes(groups: Mapping[str, tuple[Sequence[float], Sequence[float
     """
     _check(any(len(predicted) for predicted, _ in groups.values()))
     with rc_context(STYLE):
-        figure = Figure(figsize=(4.6, 4.0), layout="constrained")
+        figure = PaperFigure(figsize=(COLUMN, 3.2), layout="constrained")
         axis = figure.subplots()
         for name, (predicted, true) in groups.items():
             color, marker, _ = _LOOKS.get(name, _ELSE)
-            axis.scatter(predicted, true, s=18, color=color, marker=marker, alpha=0.75, linewidths=0, label=name)
-        axis.axline((0, 0), slope=1, color="#222222", linewidth=0.8, linestyle=(0, (4, 3)))
-        axis.axhline(0, color="#999999", linewidth=0.6)
-        axis.axvline(0, color="#999999", linewidth=0.6)
-        axis.set_xlabel("change of L that the gradient predicts (nats)", fontsize=9)
-        axis.set_ylabel("true change of L (nats)", fontsize=9)
-        axis.grid(visible=True, linewidth=0.4, alpha=0.4)
-        axis.tick_params(labelsize=8)
-        figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8)
+            axis.scatter(predicted, true, s=10, color=color, marker=marker, alpha=0.75, linewidths=0, label=name)
+        axis.axline((0, 0), slope=1, color=INK, linewidth=0.8, linestyle=(0, (4, 3)))
+        axis.axhline(0, color=LIGHT, linewidth=0.6)
+        axis.axvline(0, color=LIGHT, linewidth=0.6)
+        axis.set_xlabel("change of L that the gradient predicts (nats)")
+        axis.set_ylabel("true change of L (nats)")
+        axis.grid(visible=True)
+        figure.legend(loc="outside lower center", ncols=3)
     return figure
 
 
@@ -123,11 +121,13 @@ def _draw_points(axis: Axes, place: int, name: str, values: Sequence[float] | ND
     color, marker, _ = _LOOKS.get(name, _ELSE)
     # Points side by side in the order in which they come, so that equal ones are seen.
     heights = place + 0.28 * (np.arange(len(known)) * 0.618 % 1 - 0.5)
-    axis.plot(known, heights, linestyle="none", marker=marker, markersize=3, color=color, alpha=0.35, markeredgewidth=0)
+    axis.plot(
+        known, heights, linestyle="none", marker=marker, markersize=2.2, color=color, alpha=0.35, markeredgewidth=0
+    )
     mean = estimate_mean(name, known, n_resamples=N_RESAMPLES)
     if math.isfinite(mean.low):
-        axis.plot([mean.low, mean.high], [place, place], color="#222222", linewidth=1.6, solid_capstyle="butt")
-    axis.plot(mean.value, place, marker=marker, markersize=7, color=color, markeredgecolor="#222222")
+        axis.plot([mean.low, mean.high], [place, place], color=INK, linewidth=1.2, solid_capstyle="butt")
+    axis.plot(mean.value, place, marker=marker, markersize=5, color=color, markeredgecolor=INK)
 
 
 def _draw_layers(axis: Axes, name: str, values: NDArray[np.float64]) -> None:
@@ -142,7 +142,7 @@ def _draw_layers(axis: Axes, name: str, values: NDArray[np.float64]) -> None:
             lines[:, layer] = mean.low, mean.value, mean.high
     low, middle, high = lines
     axis.fill_between(layers, low, high, where=np.isfinite(low), color=color, alpha=0.12, linewidth=0)
-    axis.plot(layers, middle, color=color, marker=marker, markersize=3.5, linestyle=dashes, label=name)
+    axis.plot(layers, middle, color=color, marker=marker, markersize=2.5, linestyle=dashes, label=name)
 
 
 def _check(has_values: bool) -> None:

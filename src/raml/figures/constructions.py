@@ -12,11 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from raml.errors import DataError
-from raml.figures.traces import STYLE
-from raml.figures.training import COLORS
+from raml.figures.saving import make_figure
+from raml.figures.style import COLORS, INK, STYLE
 from raml.stats import estimate_mean
 
-DARK = "#222222"
 N_RESAMPLES = 999
 """Of each interval in a picture."""
 
@@ -46,31 +45,32 @@ def plot_constructions(panels: Sequence[Panel]) -> Figure:
         raise DataError("There is nothing to plot: no construction was measured.")
     names = list(dict.fromkeys(name for panel in panels for name in panel.groups))
     with rc_context(STYLE):
-        figure = Figure(figsize=(2.7 * len(panels) + 1.2, 0.5 * len(names) + 1.5), layout="constrained")
+        figure = make_figure(len(panels), 0.36 * len(names) + 1.0)
         axes = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
         for axis, panel in zip(axes, panels, strict=True):
             for place, name in enumerate(names):
                 _draw_row(axis, place, panel.groups.get(name, ()), panel.borders.get(name))
             axis.set_xscale("log")
-            axis.set_title(panel.title, fontsize=9, loc="left")
-            axis.set_xlabel(panel.label, fontsize=8)
-            axis.set_yticks(range(len(names)), names, fontsize=9)
+            axis.set_title(panel.title)
+            axis.set_xlabel(panel.label)
+            axis.set_yticks(range(len(names)), names)
             axis.set_ylim(len(names) - 0.5, -0.5)
-            axis.grid(visible=True, axis="x", linewidth=0.4, alpha=0.4)
-            axis.tick_params(axis="x", labelsize=8)
-            axis.locator_params(axis="x", numticks=6)
+            axis.grid(visible=True, axis="x")
+            axis.locator_params(axis="x", numticks=5)
         marks = [
-            Line2D([], [], linestyle="none", marker="o", markersize=3, color=COLORS[0], alpha=0.4, label="a question"),
-            Line2D([], [], marker="o", markersize=6, color=DARK, label="mean, 95 % interval"),
+            Line2D(
+                [], [], linestyle="none", marker="o", markersize=2.2, color=COLORS[0], alpha=0.4, label="a question"
+            ),
+            Line2D([], [], marker="o", markersize=4.5, color=INK, label="mean, 95 % interval"),
             Line2D([], [], color=COLORS[1], linestyle=(0, (3, 1)), label="the rule: left of this"),
         ]
-        figure.legend(handles=marks, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
+        figure.legend(handles=marks, loc="outside lower center", ncols=3)
     return figure
 
 
 def _draw_row(axis: Axes, place: int, values: Sequence[float], border: float | None) -> None:
     if border is not None:
-        axis.plot([border, border], [place - 0.4, place + 0.4], color=COLORS[1], linestyle=(0, (3, 1)), linewidth=1.4)
+        axis.plot([border, border], [place - 0.4, place + 0.4], color=COLORS[1], linestyle=(0, (3, 1)), linewidth=1.0)
     known = [value for value in values if value > 0]
     if not known:
         return
@@ -81,5 +81,5 @@ def _draw_row(axis: Axes, place: int, values: Sequence[float], border: float | N
     )
     mean = estimate_mean("error", list(values), n_resamples=N_RESAMPLES)
     if np.isfinite(mean.low) and mean.low > 0:
-        axis.plot([mean.low, mean.high], [place, place], color=DARK, linewidth=1.6, solid_capstyle="butt")
-    axis.plot(mean.value, place, marker="o", markersize=6, color=DARK)
+        axis.plot([mean.low, mean.high], [place, place], color=INK, linewidth=1.2, solid_capstyle="butt")
+    axis.plot(mean.value, place, marker="o", markersize=4.5, color=INK)

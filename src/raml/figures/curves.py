@@ -16,8 +16,8 @@ from matplotlib.ticker import FuncFormatter
 from numpy.typing import NDArray
 
 from raml.errors import DataError
-from raml.figures.traces import LOOKS, STYLE
-from raml.figures.training import COLORS
+from raml.figures.saving import PaperFigure, make_figure
+from raml.figures.style import COLORS, INK, LOOKS, PAGE, STYLE, shorten
 from raml.stats import estimate_mean
 
 Floats = NDArray[np.float64]
@@ -54,7 +54,7 @@ def plot_mode_curves(by_tokens: Mapping[str, Line], by_share: Mapping[str, Line]
     """
     _check(any(len(values) for _, values in (*by_tokens.values(), *by_share.values())))
     with rc_context(STYLE):
-        figure = Figure(figsize=(8.8, 3.5), layout="constrained")
+        figure = PaperFigure(figsize=(PAGE, 2.6), layout="constrained")
         left, right = figure.subplots(1, 2, sharey=True)
         for axis, lines, label in (
             (left, by_tokens, "tokens of the response (one that has ended keeps its last value)"),
@@ -62,11 +62,11 @@ def plot_mode_curves(by_tokens: Mapping[str, Line], by_share: Mapping[str, Line]
         ):
             for name, (positions, values) in lines.items():
                 draw_mean(axis, positions, values, *MODE_LOOKS[name])
-            axis.set_xlabel(label, fontsize=8)
+            axis.set_xlabel(label)
             _finish(axis)
         _scale_tokens(left)
         right.set_xlim(0, 1)
-        figure.supylabel(LOSS, fontsize=9)
+        figure.supylabel(LOSS)
         counts = {name: len(values) for name, (_, values) in by_share.items()}
         _add_legend(figure, {f"{name} (questions: {counts[name]})": MODE_LOOKS[name] for name in counts}, [BAND])
     return figure
@@ -89,14 +89,14 @@ def plot_question_curves(panels: Sequence[tuple[str, Sequence[tuple[str, bool | 
             for mode, correct, tokens, loss in lines:
                 color, dashes = MODE_LOOKS[mode]
                 axis.plot(tokens, loss, color=color, linestyle=dashes, linewidth=1.1, alpha=0.85)
-                axis.plot(tokens[-1:], loss[-1:], color=color, marker=MARKS[correct], markersize=6, clip_on=False)
-            axis.set_title(_shorten(title), fontsize=8, loc="left", parse_math=False)
+                axis.plot(tokens[-1:], loss[-1:], color=color, marker=MARKS[correct], markersize=4.5, clip_on=False)
+            axis.set_title(_shorten(title, len(axes)), parse_math=False)
             if max(longest) > MANY_TIMES * max(1.0, min(longest)):
                 _make_logarithmic(axis)
             axis.set_xlim(0, 1.1 * max(longest))
-            axis.set_xlabel("tokens", fontsize=8)
+            axis.set_xlabel("tokens")
             _finish(axis)
-        figure.supylabel(LOSS, fontsize=9)
+        figure.supylabel(LOSS)
         shown = {correct for _, lines in panels for _, correct, _, _ in lines}
         marks = {LOOKS[correct][2]: mark for correct, mark in MARKS.items() if correct in shown}
         _add_legend(figure, MODE_LOOKS, [], marks)
@@ -119,20 +119,20 @@ def plot_wrong_curves(means: Mapping[str, tuple[Floats, Floats, Floats]], exampl
         for axis, (mode, (positions, *values)) in zip(axes, means.items(), strict=False):
             for curves, looks in zip(values, ANSWER_LOOKS.values(), strict=True):
                 draw_mean(axis, positions, curves, *looks)
-            axis.set_title(f"{mode}, mean (questions: {len(values[0])})", fontsize=8, loc="left")
-            axis.set_xlabel("share of the length", fontsize=8)
+            axis.set_title(f"{mode}, mean (n = {len(values[0])})")
+            axis.set_xlabel("share of the length")
             axis.set_xlim(0, 1)
             _finish(axis)
         for axis, (title, tokens, *values, parted) in zip(axes[len(means) :], examples, strict=False):
             for loss, (color, dashes) in zip(values, ANSWER_LOOKS.values(), strict=True):
-                axis.plot(tokens, loss, color=color, linestyle=dashes, linewidth=1.3)
+                axis.plot(tokens, loss, color=color, linestyle=dashes, linewidth=1.0)
             if parted is not None:
-                axis.axvline(parted, color="#222222", linewidth=0.9, linestyle=(0, (1, 1.5)))
-            axis.set_title(_shorten(title), fontsize=8, loc="left", parse_math=False)
-            axis.set_xlabel("tokens", fontsize=8)
+                axis.axvline(parted, color=INK, linewidth=0.9, linestyle=(0, (1, 1.5)))
+            axis.set_title(_shorten(title, len(axes)), parse_math=False)
+            axis.set_xlabel("tokens")
             axis.set_xlim(left=0)
             _finish(axis)
-        figure.supylabel(LOSS, fontsize=9)
+        figure.supylabel(LOSS)
         _add_legend(figure, ANSWER_LOOKS, [BAND], lines={"apart from here on": (0, (1, 1.5))} if examples else {})
     return figure
 
@@ -147,13 +147,13 @@ def draw_mean(axis: Axes, positions: Floats, values: Floats, color: str, dashes:
             lines[:, i] = mean.low, mean.value, mean.high
     low, middle, high = lines
     axis.fill_between(positions, low, high, where=np.isfinite(low), color=color, alpha=0.16, linewidth=0)
-    axis.plot(positions, middle, color=color, linestyle=dashes, linewidth=1.8, label=label)  # type: ignore[arg-type]
+    axis.plot(positions, middle, color=color, linestyle=dashes, linewidth=1.3, label=label)  # type: ignore[arg-type]
 
 
 def _make_grid(n: int) -> tuple[Figure, list[Axes]]:
     n_columns = min(4, n)
     n_rows = math.ceil(n / n_columns)
-    figure = Figure(figsize=(3.1 * n_columns + 0.6, 2.5 * n_rows + 0.7), layout="constrained")
+    figure = make_figure(n, (2.0 if n_columns < 3 else 1.7) * n_rows + 0.4)
     axes = list(figure.subplots(n_rows, n_columns, squeeze=False).flatten())
     for axis in axes[n:]:
         axis.set_visible(False)
@@ -175,8 +175,7 @@ def _make_logarithmic(axis: Axes) -> None:
 
 def _finish(axis: Axes) -> None:
     axis.set_ylim(bottom=0)
-    axis.grid(visible=True, linewidth=0.4, alpha=0.4)
-    axis.tick_params(labelsize=8)
+    axis.grid(visible=True)
 
 
 def _add_legend(
@@ -187,24 +186,21 @@ def _add_legend(
     lines: Mapping[str, Any] | None = None,
 ) -> None:
     handles: list[Line2D | Patch] = [
-        Line2D([], [], color=color, linestyle=dashes, linewidth=1.8, label=name)
+        Line2D([], [], color=color, linestyle=dashes, linewidth=1.3, label=name)
         for name, (color, dashes) in looks.items()
     ]
-    handles += [Patch(facecolor="#222222", alpha=0.16, label=name) for name in bands]
+    handles += [Patch(facecolor=INK, alpha=0.16, label=name) for name in bands]
     handles += [
-        Line2D([], [], color="#222222", marker=mark, linestyle="none", label=name)
-        for name, mark in (marks or {}).items()
+        Line2D([], [], color=INK, marker=mark, linestyle="none", label=name) for name, mark in (marks or {}).items()
     ]
     handles += [
-        Line2D([], [], color="#222222", linestyle=dashes, linewidth=0.9, label=name)
-        for name, dashes in (lines or {}).items()
+        Line2D([], [], color=INK, linestyle=dashes, linewidth=0.9, label=name) for name, dashes in (lines or {}).items()
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=5, frameon=False, fontsize=8)
+    figure.legend(handles=handles, loc="outside lower center", ncols=5)
 
 
-def _shorten(text: str, n: int = 40) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= n else f"{line[: n - 1]}…"
+def _shorten(title: str, n_panels: int) -> str:
+    return shorten(title, PAGE / min(4, max(2, n_panels)) - 0.4)
 
 
 def _check(has_values: bool) -> None:

@@ -14,8 +14,8 @@ from matplotlib.ticker import PercentFormatter
 
 from raml.errors import DataError
 from raml.figures.curves import Line, draw_mean
-from raml.figures.traces import LOOKS, STYLE
-from raml.figures.training import COLORS
+from raml.figures.saving import PaperFigure, make_figure
+from raml.figures.style import COLORS, INK, LOOKS, PAGE, STYLE
 from raml.records import Estimate
 
 EVENT_LOOKS: dict[str, tuple[str, Any]] = {
@@ -48,21 +48,20 @@ def plot_readouts(panels: Mapping[str, tuple[Mapping[str, Line], Mapping[str, Li
     if not any(len(values) for events, _ in panels.values() for _, values in events.values()):
         raise DataError("There is nothing to plot: no readout was followed.")
     with rc_context(STYLE):
-        figure = Figure(figsize=(8.8, 3.2 * len(panels) + 0.2), layout="constrained")
+        figure = PaperFigure(figsize=(PAGE, 2.3 * len(panels) + 0.2), layout="constrained")
         axes = figure.subplots(len(panels), 2, squeeze=False)
         for row, (mode, groups) in zip(axes, panels.items(), strict=True):
             titles = "share of trajectories that got there", "share of readouts that are right"
             for axis, lines, looks, title in zip(row, groups, (EVENT_LOOKS, VERDICT_LOOKS), titles, strict=True):
                 for name, (positions, values) in lines.items():
                     draw_mean(axis, positions, values, *looks[name], label=name)
-                axis.set_title(f"{mode}: {title}", fontsize=9, loc="left")
-                axis.set_xlabel("share of the length", fontsize=8)
+                axis.set_title(f"{mode}: {title}")
+                axis.set_xlabel("share of the length")
                 axis.set_xlim(0, 1)
                 axis.set_ylim(0, 1.02)
                 axis.yaxis.set_major_formatter(PercentFormatter(1))
-                axis.grid(visible=True, linewidth=0.4, alpha=0.4)
-                axis.tick_params(labelsize=8)
-                axis.legend(frameon=False, fontsize=8)
+                axis.grid(visible=True)
+                axis.legend()
     return figure
 
 
@@ -79,25 +78,24 @@ def plot_recognition(panels: Mapping[str, Sequence[tuple[str, Estimate | None, E
     rows = {mode: own for mode, own in rows.items() if own}
     if not rows:
         raise DataError("There is nothing to plot: no score tells right from wrong trajectories.")
-    height = 0.36 * max(map(len, rows.values())) + 1.3
+    height = 0.26 * max(map(len, rows.values())) + 0.9
     with rc_context(STYLE):
-        figure = Figure(figsize=(4.9 * len(rows) + 0.6, height), layout="constrained")
+        figure = make_figure(len(rows), height)
         axes = figure.subplots(1, len(rows), squeeze=False)[0]
         for axis, (mode, own) in zip(axes, rows.items(), strict=True):
             _draw_estimates(axis, [pooled for _, pooled, _ in own], -0.14, *KINDS["all pairs"])
             _draw_estimates(axis, [within for _, _, within in own], 0.14, *KINDS["within questions"])
-            axis.axvline(0.5, color="#222222", linewidth=0.8, linestyle=(0, (4, 3)))
-            axis.set_yticks(np.arange(len(own)), [name for name, _, _ in own], fontsize=8)
+            axis.axvline(0.5, color=INK, linewidth=0.8, linestyle=(0, (4, 3)))
+            axis.set_yticks(np.arange(len(own)), [name for name, _, _ in own])
             axis.invert_yaxis()
             axis.set_xlim(0, 1.02)
-            axis.set_title(f"{mode}: AUROC, 0.5 is chance", fontsize=9, loc="left")
-            axis.grid(visible=True, axis="x", linewidth=0.4, alpha=0.4)
-            axis.tick_params(axis="x", labelsize=8)
+            axis.set_title(f"{mode}: AUROC, 0.5 is chance")
+            axis.grid(visible=True, axis="x")
         handles = [
-            Line2D([], [], color=color, marker=marker, markersize=5, label=name)
+            Line2D([], [], color=color, marker=marker, markersize=4, label=name)
             for name, (color, marker) in KINDS.items()
         ]
-        figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False, fontsize=8)
+        figure.legend(handles=handles, loc="outside lower center", ncols=2)
     return figure
 
 
@@ -108,5 +106,5 @@ def _draw_estimates(axis: Axes, estimates: Sequence[Estimate | None], shift: flo
             continue
         if estimate.method != "none":
             ends, height = [estimate.low, estimate.high], place + shift
-            axis.plot(ends, [height, height], color=color, linewidth=1.6, solid_capstyle="butt")
-        axis.plot(estimate.value, place + shift, color=color, marker=marker, markersize=5)
+            axis.plot(ends, [height, height], color=color, linewidth=1.2, solid_capstyle="butt")
+        axis.plot(estimate.value, place + shift, color=color, marker=marker, markersize=4)

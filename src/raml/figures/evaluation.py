@@ -13,12 +13,10 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import PercentFormatter
 
 from raml.errors import DataError
-from raml.figures.traces import STYLE
-from raml.figures.training import COLORS
+from raml.figures.saving import make_figure
+from raml.figures.style import COLORS, COLUMN, INK, LETTERS, PAGE, STYLE
 from raml.records import Estimate, Evaluation
 
-MAX_WIDTH = 11.0
-"""Inches of a row of panels."""
 MAX_LABEL = 60
 """Characters of a model's label; of a longer one the end is shown."""
 HATCHES = ("", "//", "..", "\\\\", "xx", "--", "oo")
@@ -40,20 +38,20 @@ def plot_evaluation(evaluation: Evaluation, *, metrics: Sequence[str] | None = N
     panels = _find_panels(evaluation, metrics)
     benchmarks = list(dict.fromkeys(score.benchmark for score in evaluation.scores))
     models = list(dict.fromkeys(score.model for score in evaluation.scores))
-    width = max(2.4, 0.6 + 0.34 * len(models) * len(benchmarks))
-    n_columns = min(len(panels), max(1, int(MAX_WIDTH // width)))
+    width = max(1.6, 0.4 + 0.2 * len(models) * len(benchmarks))
+    n_columns = min(len(panels), max(1, int(PAGE // width)))
     n_rows = math.ceil(len(panels) / n_columns)
-    with rc_context({**STYLE, "hatch.linewidth": 0.5}):
-        figure = Figure(figsize=(max(4.0, width * n_columns + 0.6), 2.7 * n_rows + 0.5))
-        figure.set_layout_engine("constrained", w_pad=0.08, h_pad=0.06)
+    with rc_context(STYLE):
+        figure = make_figure(1 if width * n_columns <= COLUMN else 2, 2.0 * n_rows + 0.4)
+        figure.set_layout_engine("constrained", w_pad=0.05, h_pad=0.04)
         axes = figure.subplots(n_rows, n_columns, squeeze=False, sharey=True).flatten()
         for axis, (name, estimates) in zip(axes, panels.items(), strict=False):
             _draw_bars(axis, estimates, benchmarks, models)
-            axis.set_title(name, fontsize=9, loc="left")
+            axis.set_title(name)
         for axis in axes[len(panels) :]:
             axis.set_visible(False)
         level = evaluation.scores[0].estimates[0].level
-        figure.supylabel(f"mean over questions, {100 * level:g} % interval", fontsize=8)
+        figure.supylabel(f"mean over questions, {100 * level:g} % interval")
         if len(models) > 1:
             _add_legend(figure, models)
     return figure
@@ -79,8 +77,8 @@ def _add_legend(figure: Figure, models: Sequence[str]) -> None:
         for i in range(len(models))
     ]
     labels = [model if len(model) <= MAX_LABEL else f"…{model[1 - MAX_LABEL :]}" for model in models]
-    fitting = max(1, int(12 * figure.get_figwidth()) // (max(map(len, labels)) + 6))
-    legend = figure.legend(handles, labels, loc="outside upper left", ncols=min(4, fitting), frameon=False, fontsize=8)
+    fitting = max(1, int(LETTERS * figure.get_figwidth()) // (max(map(len, labels)) + 10))
+    legend = figure.legend(handles, labels, loc="outside upper left", ncols=min(4, fitting))
     for text in legend.get_texts():
         text.set_parse_math(False)
 
@@ -103,14 +101,13 @@ def _draw_bars(
             edgecolor="white",
             linewidth=0.4,
         )
-        axis.errorbar(x, values, yerr=errors, fmt="none", ecolor="#222222", elinewidth=0.9, capsize=2)
-    axis.set_xticks(range(len(benchmarks)), benchmarks, rotation=20 if len(benchmarks) > 2 else 0, fontsize=8)
+        axis.errorbar(x, values, yerr=errors, fmt="none", ecolor=INK, elinewidth=0.9, capsize=2)
+    axis.set_xticks(range(len(benchmarks)), benchmarks, rotation=20 if len(benchmarks) > 2 else 0)
     for text in axis.get_xticklabels():
         text.set_parse_math(False)
         if len(benchmarks) > 2:
             text.set_horizontalalignment("right")
     axis.set_ylim(0, 1.03)
     axis.yaxis.set_major_formatter(PercentFormatter(1.0))
-    axis.tick_params(axis="y", labelsize=8)
-    axis.grid(visible=True, axis="y", linewidth=0.4, alpha=0.4)
+    axis.grid(visible=True, axis="y")
     axis.set_axisbelow(True)

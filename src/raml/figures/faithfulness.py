@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from raml.errors import DataError
-from raml.figures.traces import LOOKS, STYLE
-from raml.figures.training import COLORS
+from raml.figures.saving import PaperFigure
+from raml.figures.style import COLORS, GREY, INK, LIGHT, LOOKS, PAGE, STYLE
 from raml.records import Estimate
 
 _MARKS = {True: "o", False: "X", None: "v"}
@@ -52,28 +52,24 @@ def plot_faithfulness(clouds: Sequence[Cloud], rankings: Sequence[Ranking]) -> F
     if not any(len(x) for cloud in clouds for x, _ in cloud.points.values()):
         raise DataError("There is nothing to plot: no sentence was measured.")
     with rc_context(STYLE):
-        width = 3.5 * len(clouds) + 4.6
-        figure = Figure(figsize=(width, 3.9), layout="constrained")
+        figure = PaperFigure(figsize=(PAGE, 3.2), layout="constrained")
         axes = figure.subplots(1, len(clouds) + 1, width_ratios=[*[3.5] * len(clouds), 4.6], squeeze=False)[0]
         for axis, cloud in zip(axes, clouds, strict=False):
             _draw_cloud(axis, cloud)
         _draw_rankings(axes[-1], rankings)
-        figure.legend(
-            handles=_make_handles(clouds, rankings), loc="outside lower center", ncols=4, frameon=False, fontsize=9
-        )
+        figure.legend(handles=_make_handles(clouds, rankings), loc="outside lower center", ncols=4)
     return figure
 
 
 def _draw_cloud(axis: Axes, cloud: Cloud) -> None:
     for right, (x, y) in cloud.points.items():
         color, _, label = LOOKS[right]
-        axis.scatter(x, y, s=16, color=color, marker=_MARKS[right], alpha=0.45, linewidths=0, label=label)
-    axis.axhline(0, color="#999999", linewidth=0.6)
-    axis.axvline(0, color="#999999", linewidth=0.6)
-    axis.set_xlabel(cloud.x_label, fontsize=9)
-    axis.set_ylabel(cloud.y_label, fontsize=9)
-    axis.grid(visible=True, linewidth=0.4, alpha=0.4)
-    axis.tick_params(labelsize=8)
+        axis.scatter(x, y, s=9, color=color, marker=_MARKS[right], alpha=0.45, linewidths=0, label=label)
+    axis.axhline(0, color=LIGHT, linewidth=0.6)
+    axis.axvline(0, color=LIGHT, linewidth=0.6)
+    axis.set_xlabel(cloud.x_label)
+    axis.set_ylabel(cloud.y_label)
+    axis.grid(visible=True)
 
 
 def _draw_rankings(axis: Axes, rankings: Sequence[Ranking]) -> None:
@@ -84,7 +80,6 @@ def _draw_rankings(axis: Axes, rankings: Sequence[Ranking]) -> None:
             0.02,
             place,
             ranking.title,
-            fontsize=9,
             va="center",
             transform=axis.get_yaxis_transform(),
             backgroundcolor="white",
@@ -94,20 +89,19 @@ def _draw_rankings(axis: Axes, rankings: Sequence[Ranking]) -> None:
             place += 1
             color, marker = (COLORS[0], "o") if i == 0 else (LOOKS[None][0], "s")
             if math.isfinite(estimate.low):
-                axis.plot([estimate.low, estimate.high], [place, place], color="#222222", linewidth=1.5)
-            axis.plot(estimate.value, place, marker=marker, markersize=7, color=color, markeredgecolor="#222222")
+                axis.plot([estimate.low, estimate.high], [place, place], color=INK, linewidth=1.1)
+            axis.plot(estimate.value, place, marker=marker, markersize=5, color=color, markeredgecolor=INK)
             ticks.append(place)
             names.append(f"{name} (n = {estimate.n_questions})")
         if ranking.ceiling is not None:
-            axis.vlines(ranking.ceiling, first - 0.4, place + 0.4, color="#777777", linewidth=2.5, alpha=0.7)
+            axis.vlines(ranking.ceiling, first - 0.4, place + 0.4, color=GREY, linewidth=1.8, alpha=0.7)
         place += 1.2
-    axis.axvline(0, color="#222222", linewidth=0.8)
-    axis.set_yticks(ticks, names, fontsize=8)
+    axis.axvline(0, color=INK, linewidth=0.8)
+    axis.set_yticks(ticks, names)
     axis.set_ylim(place - 0.5, -0.6)
     axis.set_xlim(-1.02, 1.02)
-    axis.set_xlabel("rank correlation with resampling (Spearman)", fontsize=9)
-    axis.grid(visible=True, axis="x", linewidth=0.4, alpha=0.4)
-    axis.tick_params(axis="x", labelsize=8)
+    axis.set_xlabel("rank correlation (Spearman)")
+    axis.grid(visible=True, axis="x")
 
 
 def _make_handles(clouds: Sequence[Cloud], rankings: Sequence[Ranking]) -> list[Line2D]:
@@ -117,5 +111,5 @@ def _make_handles(clouds: Sequence[Cloud], rankings: Sequence[Ranking]) -> list[
         for right, name in ((right, LOOKS[right][2]) for right in shown)
     ]
     if any(ranking.ceiling is not None for ranking in rankings):
-        handles.append(Line2D([], [], color="#777777", linewidth=2.5, alpha=0.7, label="most that the noise allows"))
+        handles.append(Line2D([], [], color=GREY, linewidth=1.8, alpha=0.7, label="most that the noise allows"))
     return handles

@@ -13,8 +13,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, PercentFormatter, SymmetricalLogLocator
 
 from raml.errors import DataError
-from raml.figures.traces import LOOKS, STYLE
-from raml.figures.training import COLORS, DASHES
+from raml.figures.saving import PaperFigure
+from raml.figures.style import COLORS, DASHES, INK, LOOKS, PAGE, STYLE
 from raml.records import Estimate, Method
 
 
@@ -72,7 +72,7 @@ MARKERS: dict[Method, str] = {
     "random": "d",
 }
 LINE_COLORS: dict[Method, str] = {
-    "full": "#222222",
+    "full": INK,
     "no-thinking": COLORS[1],
     "cut": COLORS[0],
     "wait": COLORS[5],
@@ -85,9 +85,9 @@ FILLS = ("full", "none", "left", "top")
 """Of the marks of a method's variants, one after the other."""
 RING: dict[str, Any] = {
     "marker": "o",
-    "markersize": 13,
+    "markersize": 9,
     "fillstyle": "none",
-    "color": "#222222",
+    "color": INK,
     "markeredgewidth": 1.1,
     "linestyle": "none",
     "zorder": 6,
@@ -124,17 +124,18 @@ def plot_frontier(points: Sequence[ShownPoint], *, n: int, chosen: Sequence[Key]
         rows["pass_at_n"] = f"Pass@{n}"
     n_legend = math.ceil(len(lines) / 3) + bool(chosen)
     with rc_context(STYLE):
-        figure = Figure(figsize=(9.6, 3.3 * len(rows) + 0.2 * n_legend + 0.4), layout="constrained")
+        figure = PaperFigure(figsize=(PAGE, 2.4 * len(rows) + 0.14 * n_legend + 0.4), layout="constrained")
         grid = figure.subplots(len(rows), 2, squeeze=False, sharey="row", sharex="col")
         for (measure, title), axes in zip(rows.items(), grid, strict=True):
             for x, axis in zip(X_TITLES, axes, strict=True):
                 _draw_panel(axis, lines, x, measure, set(chosen))
-            axes[0].set_ylabel(title, fontsize=9)
+            axes[0].set_ylabel(title)
             ends = [end for p in points if (e := getattr(p, measure)) is not None for end in (e.low, e.high)]
             axes[0].set_ylim(max(-0.02, min(ends) - 0.04), min(1.03, max(ends) + 0.04))
         for (x, title), axis in zip(X_TITLES.items(), grid[-1], strict=True):
-            axis.set_xlabel(title, fontsize=9)
+            axis.set_xlabel(title)
             _scale_tokens(axis, [getattr(point, x).value for point in points])
+        figure.align_ylabels()
         _add_legend(figure, list(lines), points[0].accuracy.level, chosen)
     return figure
 
@@ -156,10 +157,9 @@ def _draw_panel(axis: Axes, lines: dict[Line, list[ShownPoint]], x: str, measure
         rings = [i for i, point in enumerate(shown) if (point.method, point.variant, point.level) in chosen]
         axis.plot([places[i] for i in rings], [heights[i] for i in rings], **RING)
         if line[0] == "full":
-            axis.axhline(heights[0], color="#222222", linewidth=0.7, linestyle=(0, (1, 2)), zorder=0)
+            axis.axhline(heights[0], color=INK, linewidth=0.7, linestyle=(0, (1, 2)), zorder=0)
     axis.yaxis.set_major_formatter(PercentFormatter(1.0))
-    axis.grid(visible=True, linewidth=0.4, alpha=0.4)
-    axis.tick_params(labelsize=8)
+    axis.grid(visible=True)
 
 
 def _find_look(line: Line, lines: Sequence[Line]) -> dict[str, Any]:
@@ -172,10 +172,10 @@ def _find_look(line: Line, lines: Sequence[Line]) -> dict[str, Any]:
     return {
         "color": LINE_COLORS[method],
         "marker": MARKERS[method],
-        "markersize": 11 if method == "full" else 6,
+        "markersize": 8 if method == "full" else 4,
         "fillstyle": FILLS[place % len(FILLS)],
         "linestyle": dashes,
-        "linewidth": 1.3,
+        "linewidth": 1.0,
         "zorder": {"random": 2, "full": 5}.get(method, 3),
     }
 
@@ -210,10 +210,7 @@ def _add_legend(figure: Figure, lines: Sequence[Line], level: float, chosen: Seq
         labels,
         loc="outside lower center",
         ncols=3,
-        frameon=False,
-        fontsize=8,
         title=f"bars: {100 * level:g} % intervals over questions; dotted: full",
-        title_fontsize=8,
     )
     for text in legend.get_texts():
         text.set_parse_math(False)

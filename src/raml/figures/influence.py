@@ -14,13 +14,12 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from raml.errors import DataError
-from raml.figures.traces import STYLE
-from raml.figures.training import COLORS
+from raml.figures.saving import PaperFigure, make_figure
+from raml.figures.style import COLORS, GREY, INK, LIGHT, PAGE, STYLE
 from raml.records import Estimate
 
 MAX_LABEL = 28
 _MARKS = {"size": (COLORS[0], "o"), "direction": (COLORS[1], "D")}
-_INK = "#222222"
 
 
 @dataclass(frozen=True)
@@ -58,27 +57,25 @@ def plot_influence(bars: Sequence[Bar], *, level: float = 0.95) -> Figure:
     """
     _check(bars)
     with rc_context(STYLE):
-        figure = Figure(figsize=(8.6, 0.36 * len(bars) + 1.9), layout="constrained")
+        figure = PaperFigure(figsize=(PAGE, 0.24 * len(bars) + 1.3), layout="constrained")
         left, right = figure.subplots(1, 2, sharey=True, width_ratios=(1, 1.15))
         for place, bar in enumerate(bars):
             _draw_relative(left, place, bar)
             _draw_effects(right, place, bar)
         _name_groups(left, bars)
         left.set_xscale("log")
-        left.set_title("the paper's measure |ΔL̂| / L̂", fontsize=9, loc="left")
-        left.set_xlabel("share of L̂ before the step (log scale)", fontsize=8)
+        left.set_title("the paper's measure |ΔL̂| / L̂")
+        left.set_xlabel("share of L̂ before the step (log scale)")
         left.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         left.xaxis.set_minor_formatter(NullFormatter())
-        right.set_title("beyond controls matched for place and frequency", fontsize=9, loc="left")
-        right.set_xlabel("change of log(L̂+ε) minus that of controls", fontsize=8)
+        right.set_title("beyond controls matched for place and frequency")
+        right.set_xlabel("change of log(L̂+ε) minus that of controls")
         _finish(right)
         handles = [
-            Line2D([], [], marker="s", color="#555555", linestyle="none", markersize=6, label="mean"),
-            Line2D([], [], marker="|", color=_INK, linestyle="none", markersize=9, markeredgewidth=1.6, label="median"),
+            Line2D([], [], marker="s", color=GREY, linestyle="none", markersize=4.5, label="mean"),
+            Line2D([], [], marker="|", color=INK, linestyle="none", markersize=7, markeredgewidth=1.6, label="median"),
         ]
-        figure.legend(
-            handles=handles + _list_handles(level), loc="outside lower center", ncols=3, frameon=False, fontsize=8
-        )
+        figure.legend(handles=handles + _list_handles(level), loc="outside lower center", ncols=3)
     return figure
 
 
@@ -95,27 +92,27 @@ def plot_influence_groups(panels: Mapping[str, Sequence[Bar]], *, level: float =
     _check([bar for bars in panels.values() for bar in bars])
     with rc_context(STYLE):
         tallest = max(len(bars) for bars in panels.values())
-        figure = Figure(figsize=(3.9 * len(panels), 0.34 * tallest + 1.7), layout="constrained")
+        figure = make_figure(len(panels), 0.24 * tallest + 1.2)
         axes = figure.subplots(1, len(panels), squeeze=False)[0]
         for axis, (title, bars) in zip(axes, panels.items(), strict=True):
             for place, bar in enumerate(bars):
                 _draw_effects(axis, place, bar)
             _name_groups(axis, bars)
-            axis.set_title(title, fontsize=9, loc="left")
+            axis.set_title(title)
             _finish(axis)
-        figure.supxlabel("change of log(L̂+ε) minus that of matched controls", fontsize=8)
-        figure.legend(handles=_list_handles(level), loc="outside upper center", ncols=4, frameon=False, fontsize=8)
+        figure.supxlabel("change of log(L̂+ε) minus that of matched controls")
+        figure.legend(handles=_list_handles(level), loc="outside upper center", ncols=4)
     return figure
 
 
 def _draw_relative(axis: Axes, place: int, bar: Bar) -> None:
     """Mean as a square, median as a stroke; what is 0 has no place on a logarithmic axis."""
     if bar.mean:
-        axis.plot(bar.mean, place, marker="s", color="#555555", markersize=6, linestyle="none")
+        axis.plot(bar.mean, place, marker="s", color=GREY, markersize=4.5, linestyle="none")
     if bar.median:
-        axis.plot(bar.median, place, marker="|", color=_INK, markersize=11, markeredgewidth=1.6, linestyle="none")
+        axis.plot(bar.median, place, marker="|", color=INK, markersize=8, markeredgewidth=1.6, linestyle="none")
     if bar.mean and bar.median:
-        axis.plot([bar.median, bar.mean], [place, place], color="#999999", linewidth=0.8, zorder=1)
+        axis.plot([bar.median, bar.mean], [place, place], color=LIGHT, linewidth=0.8, zorder=1)
 
 
 def _draw_effects(axis: Axes, place: int, bar: Bar) -> None:
@@ -129,33 +126,31 @@ def _draw_effects(axis: Axes, place: int, bar: Bar) -> None:
         color, marker = _MARKS[name]
         height = place + shift
         if math.isfinite(estimate.low):
-            axis.plot([estimate.low, estimate.high], [height, height], color=color, linewidth=1.3)
+            axis.plot([estimate.low, estimate.high], [height, height], color=color, linewidth=1.0)
         face = color if stands_out else "white"
         axis.plot(
-            estimate.value, height, marker=marker, markersize=5, color=color, markerfacecolor=face, linestyle="none"
+            estimate.value, height, marker=marker, markersize=4, color=color, markerfacecolor=face, linestyle="none"
         )
     if bar.n and bar.is_compared and bar.size is None and bar.direction is None:
         axis.annotate(
-            "no control", (0.99, place), xycoords=("axes fraction", "data"), ha="right", va="center", fontsize=7,
-            color="#777777",
+            "no control", (0.99, place), xycoords=("axes fraction", "data"), ha="right", va="center", fontsize=6,
+            color=GREY,
         )  # fmt: skip
 
 
 def _name_groups(axis: Axes, bars: Sequence[Bar]) -> None:
     names = [bar.label if len(bar.label) <= MAX_LABEL else f"{bar.label[: MAX_LABEL - 1]}…" for bar in bars]
     labels = [f"{name}  (n = {bar.n:,})" for name, bar in zip(names, bars, strict=True)]
-    axis.set_yticks(range(len(bars)), labels, fontsize=8)
+    axis.set_yticks(range(len(bars)), labels)
     for text in axis.get_yticklabels():
         text.set_parse_math(False)
     axis.set_ylim(len(bars) - 0.5, -0.5)
-    axis.grid(visible=True, axis="x", linewidth=0.4, alpha=0.4)
-    axis.tick_params(axis="x", labelsize=8)
+    axis.grid(visible=True, axis="x")
 
 
 def _finish(axis: Axes) -> None:
-    axis.axvline(0, color=_INK, linewidth=0.8)
-    axis.grid(visible=True, axis="x", linewidth=0.4, alpha=0.4)
-    axis.tick_params(axis="x", labelsize=8)
+    axis.axvline(0, color=INK, linewidth=0.8)
+    axis.grid(visible=True, axis="x")
     axis.locator_params(axis="x", nbins=6)
 
 
@@ -165,11 +160,11 @@ def _list_handles(level: float) -> list[Line2D]:
         "Δ log(L̂+ε): below 0, answer comes nearer": _MARKS["direction"],
     }
     handles = [
-        Line2D([], [], marker=marker, color=color, markersize=5, linewidth=1.3, markerfacecolor="white", label=label)
+        Line2D([], [], marker=marker, color=color, markersize=4, linewidth=1.0, markerfacecolor="white", label=label)
         for label, (color, marker) in looks.items()
     ]
-    filled = Line2D([], [], marker="o", color=_INK, linestyle="none", markersize=5, label="filled: p < 0.05 (Holm)")
-    lines = Line2D([], [], color=_INK, linewidth=1.3, label=f"lines: {100 * level:g} % intervals")
+    filled = Line2D([], [], marker="o", color=INK, linestyle="none", markersize=4, label="filled: p < 0.05 (Holm)")
+    lines = Line2D([], [], color=INK, linewidth=1.0, label=f"lines: {100 * level:g} % intervals")
     return [*handles, filled, lines]
 
 

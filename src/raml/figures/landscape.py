@@ -10,11 +10,12 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 from mpl_toolkits.mplot3d.axes3d import Axes3D
 
+from raml.figures.saving import PaperFigure
+from raml.figures.style import LOOKS, PAGE, STYLE
 from raml.figures.surface import Floats, Surface, choose_surface, interpolate, place_by_level
-from raml.figures.traces import LOOKS, STYLE
 from raml.records import Landscape, Trajectory
 
 AXES = {
@@ -52,7 +53,7 @@ def plot_landscape(
     correct = {trajectory.id: trajectory.correct for trajectory in trajectories}
     with_panel = draw == "projected" and bool(surface.paths)
     with rc_context(STYLE):
-        figure = Figure(figsize=(10.0 if with_panel else 6.0, 5.0))
+        figure = PaperFigure(figsize=(PAGE, 3.6) if with_panel else (4.2, 3.6))
         grid = figure.add_gridspec(1, 2, width_ratios=(1.5, 1)) if with_panel else figure.add_gridspec(1, 1)
         axis = figure.add_subplot(grid[0, 0], projection="3d")
         assert isinstance(axis, Axes3D)
@@ -63,7 +64,7 @@ def plot_landscape(
         if with_panel:
             _compare(figure.add_subplot(grid[0, 1]), surface, correct)
         _add_legend(figure, surface, correct)
-        axis.set_title(_describe(surface, draw), fontsize=9, loc="left", parse_math=False)
+        axis.set_title(_describe(surface, draw), loc="left", parse_math=False)  # in 3-D the style's place has no say
         figure.subplots_adjust(left=0.02, right=0.97, bottom=0.11, top=0.88, wspace=0.22)
     return figure
 
@@ -80,11 +81,12 @@ def _draw_surface(axis: Axes3D, surface: Surface, landscape: Landscape) -> float
     axis.zaxis.set_ticks(ticks[(ticks >= heights.min()) & (ticks <= heights.max())])  # none on the floor
     toward = [name.rstrip("/").split("/")[-1] for name in landscape.settings.toward]
     for set_label, label in zip((axis.set_xlabel, axis.set_ylabel), AXES[landscape.settings.plane], strict=True):
-        set_label(label.format(*toward), fontsize=8, parse_math=False)
-    axis.set_zlabel("L̂ without trajectory (nats" + (", log scale)" if surface.is_log else ")"), fontsize=8)
+        set_label(label.format(*toward), parse_math=False)
+    axis.set_zlabel("L̂ without trajectory\n(nats" + (", log scale)" if surface.is_log else ")"))
     if surface.is_log:
         axis.zaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{10**value:.2g}"))
-    axis.tick_params(labelsize=7)
+    for flat in (axis.xaxis, axis.yaxis):
+        flat.set_major_locator(MaxNLocator(5))
     axis.view_init(elev=28, azim=-60)
     return floor
 
@@ -95,11 +97,11 @@ def _draw_path(axis: Axes3D, surface: Surface, places: Floats, look: tuple, floo
     inside = np.isfinite(interpolate(surface, places))
     x, y = (np.where(inside, values, np.nan) for values in places.T)
     heights = surface.lift(interpolate(surface, places))
-    axis.plot(x, y, heights, color=color, linestyle=dashes, linewidth=1.6, zorder=10)
+    axis.plot(x, y, heights, color=color, linestyle=dashes, linewidth=1.2, zorder=10)
     axis.plot(x, y, np.full(len(x), floor), color=color, linestyle=dashes, linewidth=1.0, zorder=10)
     for place, marker in ((0, "o"), (-1, "*")):
         if inside[place]:
-            axis.plot([x[place]], [y[place]], [heights[place]], marker=marker, color=color, markersize=6, zorder=11)
+            axis.plot([x[place]], [y[place]], [heights[place]], marker=marker, color=color, markersize=4.5, zorder=11)
 
 
 def _compare(axis: Axes, surface: Surface, correct: dict[str, bool | None]) -> None:
@@ -107,14 +109,13 @@ def _compare(axis: Axes, surface: Surface, correct: dict[str, bool | None]) -> N
     for path in surface.paths:
         color, dashes, _ = LOOKS[correct.get(path.trajectory_id)]
         position = path.prefix_lens / max(1, int(path.prefix_lens[-1]))
-        axis.plot(position, path.loss, color=color, linestyle=dashes, linewidth=1.6)
+        axis.plot(position, path.loss, color=color, linestyle=dashes, linewidth=1.2)
         axis.plot(position, interpolate(surface, path.coordinates), color=color, linewidth=0.9, alpha=0.6, marker=".")
     axis.set_xlim(0, 1)
     axis.set_ylim(bottom=0)
-    axis.set_xlabel("position in the trajectory", fontsize=8)
-    axis.set_ylabel("nats: L̂ᵢ (lines), surface at the foot (dots)", fontsize=8)
-    axis.grid(visible=True, linewidth=0.4, alpha=0.4)
-    axis.tick_params(labelsize=8)
+    axis.set_xlabel("position in the trajectory")
+    axis.set_ylabel("nats: L̂ᵢ (lines), surface at the foot (dots)")
+    axis.grid(visible=True)
 
 
 def _describe(surface: Surface, draw: str) -> str:
@@ -136,4 +137,4 @@ def _add_legend(figure: Figure, surface: Surface, correct: dict[str, bool | None
         if n:
             handles.append(Line2D([], [], color=color, linestyle=dashes, label=f"{label} ({n})"))
     if handles:
-        figure.legend(handles=handles, loc="upper right", ncols=3, frameon=False, fontsize=9)
+        figure.legend(handles=handles, loc="upper right" if len(figure.axes) > 1 else "lower right", ncols=3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 
 import numpy as np
@@ -12,13 +13,13 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from raml.errors import DataError
-from raml.figures.traces import STYLE
-from raml.figures.training import COLORS
+from raml.figures.saving import make_figure
+from raml.figures.style import COLORS, GREY, LETTERS, STYLE
 from raml.stats import estimate_mean
 
 Losses = Mapping[str, NDArray[np.float64]]
 """By way of answering, nats [seed question]."""
-BEFORE = ("#777777", "s", "before training")
+BEFORE = (GREY, "s", "before training")
 AFTER = (COLORS[0], "o", "after it, mean of the seeds")
 GAP = 0.16
 """From the middle of a way to its marks."""
@@ -43,25 +44,25 @@ def plot_loops(before: Losses, after: Mapping[str, Losses]) -> Figure:
     if any(list(panel) != list(before) for panel in after.values()):
         raise DataError(f"Every panel needs the ways of answering {', '.join(before)}.")
     with rc_context(STYLE):
-        figure = Figure(figsize=(4.2 * len(after) + 0.4, 3.6), layout="constrained")
+        figure = make_figure(len(after), 2.8)
         axes = figure.subplots(1, len(after), squeeze=False, sharey=True)[0]
+        width = int(LETTERS * figure.get_figwidth() / len(after) / (len(before) + 1))
         for axis, (title, losses) in zip(axes, after.items(), strict=True):
             for place, (old, new) in enumerate(zip(before.values(), losses.values(), strict=True)):
                 _draw_mean(axis, place - GAP, old, BEFORE)
                 _draw_mean(axis, place + GAP, new, AFTER)
-            axis.set_title(title, fontsize=9, loc="left")
-            axis.set_xticks(range(len(before)), list(before), fontsize=9)
+            axis.set_title(title)
+            axis.set_xticks(range(len(before)), [textwrap.fill(name, width) for name in before])
             axis.set_xlim(-0.6, len(before) - 0.3)
             axis.set_ylim(bottom=-0.03 * axis.get_ylim()[1])  # so that marks near 0 are whole
-            axis.grid(visible=True, axis="y", linewidth=0.4, alpha=0.4)
-            axis.tick_params(axis="y", labelsize=8)
-        axes[0].set_ylabel("answer's loss (nats per token)", fontsize=9)
+            axis.grid(visible=True, axis="y")
+        axes[0].set_ylabel("answer's loss (nats per token)")
         marks = [
-            Line2D([], [], color=color, marker=marker, markersize=6, label=label)
+            Line2D([], [], color=color, marker=marker, markersize=4.5, label=label)
             for color, marker, label in (BEFORE, AFTER)
         ]
-        marks.append(Line2D([], [], linestyle="none", color=AFTER[0], marker=".", markersize=5, label="a seed"))
-        figure.legend(handles=marks, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
+        marks.append(Line2D([], [], linestyle="none", color=AFTER[0], marker=".", markersize=4, label="a seed"))
+        figure.legend(handles=marks, loc="outside lower center", ncols=3)
     return figure
 
 
@@ -69,13 +70,13 @@ def _draw_mean(axis: Axes, place: float, losses: NDArray[np.float64], looks: tup
     color, marker, _ = looks
     mean = estimate_mean("loss", losses.mean(axis=0).tolist(), n_resamples=N_RESAMPLES)
     if np.isfinite(mean.low):
-        axis.plot([place, place], [mean.low, mean.high], color=color, linewidth=1.4)
-    axis.plot(place, mean.value, color=color, marker=marker, markersize=6)
+        axis.plot([place, place], [mean.low, mean.high], color=color, linewidth=1.0)
+    axis.plot(place, mean.value, color=color, marker=marker, markersize=4.5)
     if len(losses) > 1:
         axis.plot(
             [place - 0.08] * len(losses), losses.mean(axis=1), linestyle="none", marker=".", markersize=4, color=color
         )
-    offset, side = ((-6, 3), "right") if looks is BEFORE else ((6, 3), "left")
+    offset, side = ((-11, 3), "right") if looks is BEFORE else ((6, 3), "left")
     axis.annotate(
-        f"{mean.value:.3g}", (place, mean.value), offset, textcoords="offset points", ha=side, fontsize=7, color=color
+        f"{mean.value:.3g}", (place, mean.value), offset, textcoords="offset points", ha=side, fontsize=6, color=color
     )

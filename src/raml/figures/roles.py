@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from raml.errors import DataError
 from raml.figures.influence import Bar, plot_influence
+from raml.figures.style import GREY, STYLE
 
-GREY = "#777777"
 MARKER = "D"
 
 
@@ -32,10 +33,13 @@ def plot_roles(bars: Sequence[Bar], published: Mapping[str, float], *, level: fl
     if unknown := [label for label in published if label not in places]:
         raise DataError(f"The paper's values are also of {', '.join(unknown)}, which have no line in this figure.")
     axis = figure.axes[0]
-    look = {"marker": MARKER, "color": "none", "markeredgecolor": GREY, "markeredgewidth": 1.2, "markersize": 6}
-    for label, value in published.items():
-        axis.plot(value, places[label], linestyle="none", zorder=4, **look)
-    if published:
-        handle = Line2D([], [], linestyle="none", label="the paper's mean (another model and other questions)", **look)
-        figure.legend(handles=[handle], loc="outside upper left", frameon=False, fontsize=8)
+    with rc_context(STYLE):
+        look = {"marker": MARKER, "color": "none", "markeredgecolor": GREY, "markeredgewidth": 1.0, "markersize": 5}
+        for label, value in published.items():
+            axis.plot(value, places[label], linestyle="none", zorder=4, **look)
+        if published:
+            handle = Line2D(
+                [], [], linestyle="none", label="the paper's mean (another model and other questions)", **look
+            )
+            figure.legend(handles=[handle], loc="outside upper left")
     return figure

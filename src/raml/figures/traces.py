@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
-from io import BytesIO
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib import rc_context
@@ -17,21 +13,9 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from raml.errors import DataError
+from raml.figures.saving import make_figure
+from raml.figures.style import LOOKS, STYLE, shorten
 from raml.records import Question, Trace, Trajectory
-from raml.store import write_atomically, writing
-
-# Blue and orange of the Okabe-Ito palette, told apart with every common colour vision; dashes for those who print grey.
-LOOKS = {
-    True: ("#0072B2", "solid", "right"),
-    False: ("#D55E00", (0, (5, 1.5)), "wrong"),
-    None: ("#777777", (0, (1, 1.5)), "undecided"),
-}
-STYLE: dict[Any, Any] = {
-    "svg.fonttype": "path",
-    "svg.hashsalt": "raml",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-}
 
 
 def smooth_ema(values: NDArray[np.floating], alpha: float) -> NDArray[np.float64]:
@@ -77,54 +61,29 @@ def plot_traces(
     n_columns = min(4, len(shown))
     n_rows = math.ceil(len(shown) / n_columns)
     with rc_context(STYLE):
-        figure = Figure(figsize=(3.4 * n_columns, 2.6 * n_rows + 0.5), layout="constrained")
+        figure = make_figure(n_columns, (2.1 if n_columns < 3 else 1.6) * n_rows + 0.4)
         axes = figure.subplots(n_rows, n_columns, squeeze=False, sharex=True).flatten()
         for axis, question in zip(axes, shown, strict=False):
-            _draw_panel(axis, question, panels[question.id], by_id, alpha)
-        for axis in axes[len(shown) :]:
-            axis.set_visible(False)
+            _draw_panel(axis, panels[question.id], by_id, alpha)
+            axis.set_title(shorten(question.public_prompt(), figure.get_figwidth() / n_columns - 0.4), parse_math=False)
+        for i, axis in enumerate(axes):
+            axis.set_visible(i < len(shown))
+            axis.tick_params(labelbottom=i + n_columns >= len(shown))
         _add_legend(figure, [by_id[t.trajectory_id] for question in shown for t in panels[question.id]])
-        figure.supxlabel("position in the trajectory (prefix length / length)", fontsize=9)
-        figure.supylabel("L̂, answer loss (nats per token)", fontsize=9)
+        figure.supxlabel("position in the trajectory (prefix length / length)")
+        figure.supylabel("L̂, answer loss (nats per token)")
     return figure
 
 
-def save_figure(figure: Figure, path: Path) -> tuple[Path, Path]:
-    """Write a figure as PATH.svg and PATH.png (the folder is made if need be); the same figure gives the same bytes.
-
-    Returns:
-        The two files.
-
-    Raises:
-        RunError: the disk is full or the folder can't be written.
-    """
-    files = path.with_suffix(".svg"), path.with_suffix(".png")
-    with writing(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    with rc_context(STYLE), warnings.catch_warnings():
-        # A question in a script that the font lacks is drawn as boxes; that is no reason to fill the screen.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        for file in files:
-            buffer = BytesIO()
-            metadata = {"Date": None} if file.suffix == ".svg" else {}
-            figure.savefig(buffer, format=file.suffix[1:], dpi=160, metadata=metadata)
-            write_atomically(file, buffer.getvalue())
-    return files
-
-
-def _draw_panel(
-    axis: Axes, question: Question, traces: Sequence[Trace], by_id: dict[str, Trajectory], alpha: float
-) -> None:
+def _draw_panel(axis: Axes, traces: Sequence[Trace], by_id: dict[str, Trajectory], alpha: float) -> None:
     for trace in traces:
         color, dashes, _ = LOOKS[by_id[trace.trajectory_id].correct]
         position = trace.prefix_lens / max(1, int(trace.prefix_lens[-1]))
         axis.plot(position, trace.mean_nll, color=color, linewidth=0.5, alpha=0.35)
-        axis.plot(position, smooth_ema(trace.mean_nll, alpha), color=color, linestyle=dashes, linewidth=1.6)
-    axis.set_title(_shorten(question.public_prompt()), fontsize=8, loc="left", parse_math=False)
+        axis.plot(position, smooth_ema(trace.mean_nll, alpha), color=color, linestyle=dashes, linewidth=1.2)
     axis.set_xlim(0, 1)
     axis.set_ylim(bottom=0)
-    axis.grid(visible=True, linewidth=0.4, alpha=0.4)
-    axis.tick_params(labelsize=8)
+    axis.grid(visible=True)
 
 
 def _add_legend(figure: Figure, shown: Sequence[Trajectory]) -> None:
@@ -133,9 +92,4 @@ def _add_legend(figure: Figure, shown: Sequence[Trajectory]) -> None:
         for correct, (color, dashes, label) in LOOKS.items()
         if (count := sum(trajectory.correct is correct for trajectory in shown))
     ]
-    figure.legend(handles=handles, loc="outside upper right", ncols=3, frameon=False, fontsize=9)
-
-
-def _shorten(text: str, n: int = 44) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= n else f"{line[: n - 1]}…"
+    figure.legend(handles=handles, loc="outside upper right", ncols=3)

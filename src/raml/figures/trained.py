@@ -14,12 +14,11 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from raml.errors import DataError
-from raml.figures.traces import STYLE
-from raml.figures.training import COLORS, DASHES
+from raml.figures.saving import make_figure
+from raml.figures.style import COLORS, DASHES, GREY, INK, LETTERS, STYLE
 from raml.records import Estimate
 
 MARKS = ("o", "s", "^", "D", "v", "P", "X")
-INK, GREY = "#222222", "#777777"
 
 
 @dataclass(frozen=True)
@@ -67,8 +66,7 @@ def plot_models(
             columns.append((f"{title}, paper", published[title], True))
     n_lines, n_columns = _arrange(len(columns), wide=bool(published))
     with rc_context(STYLE):
-        size = (2.5 * n_columns + 1.3, n_lines * (0.42 * len(rows) + 0.8) + 0.6)
-        figure = Figure(figsize=size, layout="constrained")
+        figure = make_figure(n_columns, n_lines * (0.28 * len(rows) + 0.6) + 0.4)
         axes = figure.subplots(n_lines, n_columns, squeeze=False, sharex=True, sharey=True).flatten()
         for axis in axes[len(columns) :]:
             axis.set_visible(False)
@@ -78,13 +76,13 @@ def plot_models(
                     _draw_published(axis, place, values[name], benchmarks)  # pyright: ignore[reportArgumentType]
                 elif name in values:
                     _draw_model(axis, place, values[name])  # pyright: ignore[reportArgumentType]
-            axis.set_title(title, fontsize=9, loc="left")
-            axis.set_yticks(range(len(rows)), rows, fontsize=9)
+            axis.set_title(title)
+            axis.set_yticks(range(len(rows)), rows)
             axis.set_ylim(len(rows) - 0.5, -0.5)
             axis.set_xlim(-2, 102)
-            axis.grid(visible=True, axis="x", linewidth=0.4, alpha=0.4)
-            axis.tick_params(axis="x", labelsize=8, labelbottom=True)
-            axis.set_xlabel("percent", fontsize=8)
+            axis.grid(visible=True, axis="x")
+            axis.tick_params(axis="x", labelbottom=True)
+            axis.set_xlabel("percent")
         seeded = any(shown.by_seed for models in panels.values() for shown in models.values())
         _add_legend(figure, _list_handles(benchmarks if len(columns) > len(panels) else (), seeded=seeded))
     return figure
@@ -110,7 +108,7 @@ def plot_amounts(
     if not amounts or min(amounts) <= 0:
         raise DataError(f"There is nothing to plot on a logarithmic axis: the amounts are {amounts or 'none'}.")
     with rc_context(STYLE):
-        figure = Figure(figsize=(3.1 * len(panels) + 0.5, 3.5), layout="constrained")
+        figure = make_figure(len(panels), 2.6)
         axes = figure.subplots(1, len(panels), squeeze=False)[0]
         for axis, (title, lines) in zip(axes, panels.items(), strict=True):
             across = (levels or {}).get(title, {})
@@ -119,13 +117,12 @@ def plot_amounts(
                 _draw_line(axis, i, name, line, apart ** (i - (len(lines) - 1) / 2))
             for dashes, (name, shown) in zip(DASHES[::-1], across.items(), strict=False):
                 axis.axhspan(shown.estimate.low, shown.estimate.high, color=GREY, alpha=0.12, linewidth=0)
-                axis.axhline(shown.estimate.value, color=GREY, linestyle=dashes, linewidth=1.6, label=name)
+                axis.axhline(shown.estimate.value, color=GREY, linestyle=dashes, linewidth=1.2, label=name)
             _set_amounts(axis, amounts)
-            axis.set_title(title, fontsize=9, loc="left")
-            axis.grid(visible=True, linewidth=0.4, alpha=0.4)
-            axis.tick_params(labelsize=8)
-            axis.set_xlabel(label, fontsize=8)
-        axes[0].set_ylabel("percent", fontsize=9)
+            axis.set_title(title)
+            axis.grid(visible=True)
+            axis.set_xlabel(label)
+        axes[0].set_ylabel("percent")
         handles, labels = axes[0].get_legend_handles_labels()
         shown = (one for lines in panels.values() for line in lines.values() for one in line.values())
         notes = _list_handles((), seeded=any(one.by_seed for one in shown))
@@ -143,10 +140,10 @@ def _draw_model(axis: Axes, place: int, shown: Shown) -> None:
     estimate = shown.estimate
     if math.isfinite(estimate.low):
         ends = (estimate.low, estimate.high)
-        axis.plot(ends, (place, place), color=INK, linewidth=1.6, solid_capstyle="butt")
+        axis.plot(ends, (place, place), color=INK, linewidth=1.2, solid_capstyle="butt")
     heights = place + 0.22 * np.ones(len(shown.by_seed))
     axis.plot(shown.by_seed, heights, linestyle="none", marker=".", markersize=4, color=COLORS[0], alpha=0.7)
-    axis.plot(estimate.value, place, marker="o", markersize=7, color=COLORS[0], markeredgecolor=INK)
+    axis.plot(estimate.value, place, marker="o", markersize=5, color=COLORS[0], markeredgecolor=INK)
 
 
 def _draw_published(axis: Axes, place: int, values: Sequence[float], benchmarks: Sequence[str]) -> None:
@@ -154,7 +151,7 @@ def _draw_published(axis: Axes, place: int, values: Sequence[float], benchmarks:
         raise DataError(f"There are {len(values)} published values for {len(benchmarks)} benchmarks.")
     for i, value in enumerate(values):
         mark = MARKS[i % len(MARKS)]
-        axis.plot(value, place, marker=mark, markersize=6, color="none", markeredgecolor=GREY, linestyle="none")
+        axis.plot(value, place, marker=mark, markersize=4.5, color="none", markeredgecolor=GREY, linestyle="none")
 
 
 def _draw_line(axis: Axes, i: int, name: str, line: Line, shift: float) -> None:
@@ -166,11 +163,11 @@ def _draw_line(axis: Axes, i: int, name: str, line: Line, shift: float) -> None:
     ends = np.array([(line[amount].estimate.low, line[amount].estimate.high) for amount in there], dtype=float)
     ends[~np.isfinite(ends)] = np.nan
     style = "solid" if len(there) > 1 else "none"
-    axis.vlines(x, ends[:, 0], ends[:, 1], color=color, linewidth=1.2)
+    axis.vlines(x, ends[:, 0], ends[:, 1], color=color, linewidth=0.9)
     for at, amount in zip(x, there, strict=True):
         seeds = line[amount].by_seed
-        axis.plot([at] * len(seeds), seeds, linestyle="none", marker="_", markersize=6, color=color, alpha=0.7)
-    axis.plot(x, values, color=color, marker=mark, markersize=5, linestyle=style, linewidth=1.4, label=name)
+        axis.plot([at] * len(seeds), seeds, linestyle="none", marker="_", markersize=4.5, color=color, alpha=0.7)
+    axis.plot(x, values, color=color, marker=mark, markersize=4, linestyle=style, linewidth=1.0, label=name)
 
 
 def _set_amounts(axis: Axes, amounts: Sequence[float]) -> None:
@@ -190,8 +187,8 @@ def _list_handles(benchmarks: Sequence[str], *, seeded: bool) -> list[Line2D]:
     """Explain the marks: what is measured here, of seeds alone too where there are any, and what is the paper's."""
     if not benchmarks:
         seeds = "; small: seeds alone" if seeded else ""
-        return [Line2D([], [], color=INK, linewidth=1.6, label=f"95 % interval over questions{seeds}")]
-    ours = Line2D([], [], color=COLORS[0], marker="o", markersize=7, markeredgecolor=INK, linestyle="none")
+        return [Line2D([], [], color=INK, linewidth=1.2, label=f"95 % interval over questions{seeds}")]
+    ours = Line2D([], [], color=COLORS[0], marker="o", markersize=5, markeredgecolor=INK, linestyle="none")
     ours.set_label(f"measured, 95 % over questions{'; dots: seeds alone' if seeded else ''}")
     marks = [
         Line2D([], [], color="none", marker=MARKS[i % len(MARKS)], markeredgecolor=GREY, label=f"paper: {name}")
@@ -203,6 +200,6 @@ def _list_handles(benchmarks: Sequence[str], *, seeded: bool) -> list[Line2D]:
 def _add_legend(figure: Figure, handles: Sequence[Line2D], labels: Sequence[str] | None = None) -> None:
     names = list(labels) if labels is not None else [str(handle.get_label()) for handle in handles]
     n_letters = sum(len(name) + 8 for name in names)
-    n_lines = math.ceil(n_letters / (13 * figure.get_figwidth()))  # some 13 letters an inch
+    n_lines = math.ceil(n_letters / (LETTERS * figure.get_figwidth()))
     n_columns = math.ceil(len(names) / n_lines)
-    figure.legend(handles, names, loc="outside lower center", ncols=n_columns, frameon=False, fontsize=8)
+    figure.legend(handles, names, loc="outside lower center", ncols=n_columns)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from matplotlib import rc_context
@@ -16,7 +15,9 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
 from raml.errors import DataError
-from raml.figures.traces import STYLE, smooth_ema
+from raml.figures.saving import make_figure
+from raml.figures.style import COLORS, DASHES, LETTERS, STYLE
+from raml.figures.traces import smooth_ema
 
 Row = Mapping[str, float | None]
 
@@ -56,9 +57,6 @@ MORE_PANELS = {
     "learning_rate": Panel("Learning rate", "per step"),
     "seconds": Panel("Time since the row before", "seconds"),
 }
-# The Okabe-Ito palette, told apart with every common colour vision; dashes for those who print grey.
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-DASHES: tuple[Any, ...] = ("solid", (0, (5, 1.5)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)))
 
 
 def plot_training(
@@ -89,8 +87,8 @@ def plot_training(
     n_columns = len(shown) if len(shown) < 4 else 2 if len(shown) == 4 else 3 if len(shown) < 7 else 4
     n_rows = math.ceil(len(shown) / n_columns)
     with rc_context(STYLE):
-        figure = Figure(figsize=(max(4.8, 3.4 * n_columns), 2.5 * n_rows + 0.5))
-        figure.set_layout_engine("constrained", w_pad=0.08, h_pad=0.06)
+        figure = make_figure(n_columns, (2.0 if n_columns < 3 else 1.6) * n_rows + 0.4)
+        figure.set_layout_engine("constrained", w_pad=0.05, h_pad=0.04)
         axes = figure.subplots(n_rows, n_columns, squeeze=False, sharex=True).flatten()
         for axis, name in zip(axes, shown, strict=False):
             _set_up_panel(axis, PANELS.get(name) or MORE_PANELS.get(name) or Panel(name.replace("_", " "), ""))
@@ -100,7 +98,7 @@ def plot_training(
             axis.set_visible(i < len(shown))
             axis.tick_params(labelbottom=i + n_columns >= len(shown))
         figure.align_ylabels()
-        figure.supxlabel("training step", fontsize=9)
+        figure.supxlabel("training step")
         if len(curves) > 1:
             _add_legend(figure, list(curves))
     return figure
@@ -122,11 +120,10 @@ def _is_known(value: float | None) -> bool:
 
 
 def _set_up_panel(axis: Axes, panel: Panel) -> None:
-    axis.set_title(panel.title, fontsize=9, loc="left")
-    axis.grid(visible=True, linewidth=0.4, alpha=0.4)
-    axis.tick_params(labelsize=8)
+    axis.set_title(panel.title)
+    axis.grid(visible=True)
     axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    axis.set_ylabel(panel.unit, fontsize=8)
+    axis.set_ylabel(panel.unit)
     if panel.is_share:
         axis.set_ylim(-0.03, 1.03)
         axis.yaxis.set_major_formatter(PercentFormatter(1.0))
@@ -142,8 +139,8 @@ def _draw_curve(axis: Axes, steps: Sequence[float], rows: Sequence[Row], name: s
     smooth = np.full(len(raw), math.nan)
     smooth[known] = smooth_ema(raw[known], alpha)
     color = COLORS[i % len(COLORS)]
-    axis.plot(at, raw, color=color, linewidth=0.6, alpha=0.4, marker=".", markersize=3, markevery=_find_lone(known))
-    axis.plot(at, smooth, color=color, linestyle=DASHES[i % len(DASHES)], linewidth=1.6)
+    axis.plot(at, raw, color=color, linewidth=0.6, alpha=0.4, marker=".", markersize=2.2, markevery=_find_lone(known))
+    axis.plot(at, smooth, color=color, linestyle=DASHES[i % len(DASHES)], linewidth=1.2)
 
 
 def _find_lone(known: NDArray[np.bool_]) -> list[int]:
@@ -154,12 +151,10 @@ def _find_lone(known: NDArray[np.bool_]) -> list[int]:
 
 def _add_legend(figure: Figure, labels: Sequence[str]) -> None:
     handles = [
-        Line2D([], [], color=COLORS[i % len(COLORS)], linestyle=DASHES[i % len(DASHES)], linewidth=1.6)
+        Line2D([], [], color=COLORS[i % len(COLORS)], linestyle=DASHES[i % len(DASHES)], linewidth=1.2)
         for i in range(len(labels))
     ]
-    fitting = int(12 * figure.get_figwidth()) // (max(map(len, labels)) + 6)  # some 12 characters an inch
-    legend = figure.legend(
-        handles, labels, loc="outside upper right", ncols=max(1, min(4, fitting)), frameon=False, fontsize=9
-    )
+    fitting = int(LETTERS * figure.get_figwidth()) // (max(map(len, labels)) + 10)
+    legend = figure.legend(handles, labels, loc="outside upper right", ncols=max(1, min(4, fitting)))
     for text in legend.get_texts():
         text.set_parse_math(False)

@@ -13,7 +13,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
 from raml.errors import DataError
-from raml.figures.traces import LOOKS, STYLE
+from raml.figures.saving import PaperFigure
+from raml.figures.style import LOOKS, PAGE, STYLE
 from raml.records import Trajectory, Update
 from raml.stats import fit_plane, measure_shape
 
@@ -37,7 +38,7 @@ def plot_updates(trajectories: Sequence[Trajectory], updates: Sequence[Update]) 
     if not shown:
         raise DataError("There is nothing to plot: none of these trajectories has been made an update.")
     with rc_context(STYLE):
-        figure = Figure(figsize=(10.5, 6.2), layout="constrained")
+        figure = PaperFigure(figsize=(PAGE, 4.4), layout="constrained")
         halves = figure.add_gridspec(2, 1, height_ratios=(1, 1.15))
         upper, lower = (figure.add_subfigure(half) for half in halves)
         planes = upper.subplots(1, N_PLANES, squeeze=False)[0]
@@ -57,7 +58,7 @@ def plot_updates(trajectories: Sequence[Trajectory], updates: Sequence[Update]) 
             Line2D([], [], color=color, linestyle=dashes, label=f"{label} ({n})")
             for label, (color, dashes, n) in counts.items()
         ]
-        lower.legend(handles=handles, loc="outside upper right", ncols=3, frameon=False, fontsize=9)
+        lower.legend(handles=handles, loc="outside upper right", ncols=3)
         _label(along, "position in the trajectory (prefix length / length)", "‖θ'ᵢ − θ‖, distance from the weights")
         _label(by_layer, "layer", "‖ΔD‖ / ‖D‖ after the whole trajectory")
         by_layer.xaxis.get_major_locator().set_params(integer=True)
@@ -79,17 +80,16 @@ def _draw_plane(axis: Axes, update: Update, label: str) -> None:
     lines = LineCollection(list(segments), cmap="viridis", linewidths=1.0)
     lines.set_array(np.linspace(0, 1, len(segments)))
     axis.add_collection(lines)
-    axis.plot(*points[0], marker="o", color="black", markersize=5)
-    axis.plot(*points[-1], marker="*", color="black", markersize=9)
+    axis.plot(*points[0], marker="o", color="black", markersize=4)
+    axis.plot(*points[-1], marker="*", color="black", markersize=7)
     axis.autoscale()
     share, ratio = 100 * sum(plane.explained), shape.length / max(shape.distance, 1e-30)
     title = (
-        f"{label}, {int(update.prefix_lens[-1])} tokens\n{share:.0f} % in the plane, length = {ratio:.1f} × distance"
+        f"{label}, {int(update.prefix_lens[-1])} tokens\n{share:.0f} % in the plane\nlength = {ratio:.1f} × distance"
     )
-    axis.set_title(title, fontsize=8, loc="left")
+    axis.set_title(title)
     axis.set_aspect("equal", adjustable="datalim")
-    axis.grid(visible=True, linewidth=0.4, alpha=0.4)
-    axis.tick_params(labelsize=7)
+    axis.grid(visible=True)
 
 
 def _draw_distance(axis: Axes, updates: Sequence[Update], color: str, dashes: object) -> None:
@@ -101,7 +101,7 @@ def _draw_distance(axis: Axes, updates: Sequence[Update], color: str, dashes: ob
         curves.append(np.interp(places, position, distance))
         if len(curves) <= 24:
             axis.plot(position, distance, color=color, linewidth=0.5, alpha=0.3)
-    axis.plot(places, np.mean(curves, axis=0), color=color, linestyle=dashes, linewidth=1.8)
+    axis.plot(places, np.mean(curves, axis=0), color=color, linestyle=dashes, linewidth=1.3)
     axis.set_xlim(0, 1)
     axis.set_ylim(bottom=0)
 
@@ -111,17 +111,16 @@ def _draw_layers(axis: Axes, updates: Sequence[Update], color: str, dashes: obje
     layers = np.arange(shares.shape[1])
     low, high = np.quantile(shares, (0.1, 0.9), axis=0)
     axis.fill_between(layers, low, high, color=color, alpha=0.15, linewidth=0)
-    axis.plot(layers, shares.mean(axis=0), color=color, linestyle=dashes, linewidth=1.8)
+    axis.plot(layers, shares.mean(axis=0), color=color, linestyle=dashes, linewidth=1.3)
     axis.set_yscale("log")
     for formatted in (axis.yaxis.set_major_formatter, axis.yaxis.set_minor_formatter):
         formatted(FuncFormatter(_show_share))
 
 
 def _label(axis: Axes, x: str, y: str) -> None:
-    axis.set_xlabel(x, fontsize=9)
-    axis.set_ylabel(y, fontsize=9)
-    axis.grid(visible=True, linewidth=0.4, alpha=0.4)
-    axis.tick_params(labelsize=8)
+    axis.set_xlabel(x)
+    axis.set_ylabel(y)
+    axis.grid(visible=True)
 
 
 def _show_share(value: float, _place: int | None = None) -> str:

@@ -1,18 +1,14 @@
 """Which tokens move the answer, and whether that agrees with writing a trajectory again from the middle."""
 
-from raml.influence.effects import Effect
 from raml.influence.faithfulness import FaithfulnessSummary, summarize_faithfulness
 from raml.influence.faithfulness_table import judge_faithfulness
 from raml.influence.sentences import SentenceImportance, measure_sentences
 from raml.influence.subsample import Subsample, choose_trajectories
-from raml.influence.summary import InfluenceRow, InfluenceSummary, summarize_influences
+from raml.influence.summary import summarize_influences
 from raml.influence.tokens import WordPlace, clean_words, find_words, key_influence, measure_influence
 
 __all__ = [
-    "Effect",
     "FaithfulnessSummary",
-    "InfluenceRow",
-    "InfluenceSummary",
     "SentenceImportance",
     "Subsample",
     "WordPlace",

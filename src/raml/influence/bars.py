@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from raml.figures.influence import Bar
-from raml.influence.groups import Family
-from raml.influence.summary import InfluenceSummary
 from raml.influence.table import is_significant
+from raml.records import Family, InfluenceSummary
 
 
 def list_bars(summary: InfluenceSummary, families: Collection[Family]) -> list[Bar]:

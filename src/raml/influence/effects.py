@@ -9,22 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from raml.records import Estimate
+from raml.records import Effect
 from raml.stats import compute_paired_p_value, estimate_mean
-
-
-@dataclass(frozen=True)
-class Effect:
-    """How much larger a value is for a group's units than for their controls."""
-
-    difference: Estimate
-    """Mean over questions of the mean, over a question's units, of value minus the mean of its stratum's controls."""
-    p: float
-    """Of the test of labels or of signs, two-sided."""
-    p_holm: float
-    """Adjusted for all groups of the table (Holm)."""
-    n_units: int
-    """Units that have controls."""
 
 
 @dataclass(frozen=True, eq=False)

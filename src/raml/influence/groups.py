@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +12,8 @@ from numpy.typing import NDArray
 from raml.influence.tokens import PARTS, WordPlace, find_words
 from raml.influence.units import Measured, Span, UnitMaker, Units, concatenate_units, find_stretch
 from raml.prompts import split_sentences
+from raml.records import Family
 
-Family = Literal["all", "word", "part", "position", "sentence"]
 EVERY_STEP, EVERY_WORD = "all steps", "all listed words"
 N_TENTHS, N_QUARTERS, N_THIRDS = 10, 4, 3
 CALCULATION = re.compile(

@@ -4,100 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from statistics import median
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from raml.errors import DataError
-from raml.influence.effects import Effect, compare_matched, make_effects
-from raml.influence.groups import Family, Group, has_every_token, list_groups, list_sentences
+from raml.influence.effects import compare_matched, make_effects
+from raml.influence.groups import Group, has_every_token, list_groups, list_sentences
 from raml.influence.tokens import check_trace, measure_relative
 from raml.influence.units import Measured, UnitMaker, Units, number_strata
-from raml.records import Influence, InfluenceSettings, Mode, Trace, TraceSettings, Trajectory
+from raml.records import Correctness, Influence, InfluenceRow, InfluenceSummary, LargestStep, Trace, Trajectory
 from raml.stats import adjust_holm
 
-Outcome = Literal["all", "right", "wrong"]
 SIZE, DIRECTION, RELATIVE = "|Δ log(L̂+ε)|", "Δ log(L̂+ε)", "|ΔL̂|/L̂"
-
-
-@dataclass(frozen=True)
-class InfluenceRow:
-    """How far the units of one group move L̂."""
-
-    family: Family
-    group: str
-    outcome: Outcome
-    n_units: int
-    n_trajectories: int
-    n_questions: int
-    n_mixed: int
-    """Units whose tokens hold more than the listed word."""
-    n_unmatched: int
-    """Units without any control, which the effects leave out."""
-    mean_relative: float | None
-    """The paper's measure |ΔL̂|/L̂, mean over units; None where none has it."""
-    median_relative: float | None
-    n_undefined: int
-    """Units where L̂ before is 0 and |ΔL̂|/L̂ infinite or NaN; left out of its mean, median and effect."""
-    mean_size: float | None
-    """|Δ log(L̂+ε)|, mean over units."""
-    mean_direction: float | None
-    """Δ log(L̂+ε), mean over units; below 0 where the answer came nearer."""
-    size: Effect | None
-    """How much larger |Δ log(L̂+ε)| is than for matched controls; None where no unit has a control."""
-    direction: Effect | None
-    """The same for Δ log(L̂+ε): below 0 where the group brings the answer nearer than its controls do."""
-    relative: Effect | None
-    """The same for the paper's measure."""
-
-
-@dataclass(frozen=True)
-class LargestStep:
-    """The step with the largest finite |ΔL̂|/L̂: an example of what that measure does where L̂ is near 0."""
-
-    trajectory_id: str
-    text: str | None
-    """None where it must not be shown in public."""
-    before: float
-    after: float
-    """L̂ in nats."""
-    relative: float
-    log_change: float
-
-
-@dataclass(frozen=True)
-class InfluenceSummary:
-    """What moves an answer's L̂ in one model."""
-
-    model: str
-    """What scored."""
-    writer: str
-    settings: InfluenceSettings
-    trace: TraceSettings
-    """Of the traces whose steps these are."""
-    mode: Mode
-    n_trajectories: int
-    n_right: int
-    n_wrong: int
-    n_questions: int
-    n_steps: int
-    every_token: bool
-    """Whether L̂ is known after every token; otherwise words and parts can't be measured."""
-    n_sentences: int
-    n_sentences_unknown: int
-    """Sentences at whose ends L̂ was not scored; left out."""
-    largest: LargestStep | None
-    level: float
-    n_resamples: int
-    rows: tuple[InfluenceRow, ...]
-
-    def find_row(self, group: str, outcome: Outcome = "all") -> InfluenceRow | None:
-        """The row of one group, if there is one."""
-        return next((row for row in self.rows if (row.group, row.outcome) == (group, outcome)), None)
 
 
 def summarize_influences(
@@ -130,7 +52,7 @@ def summarize_influences(
     measured = _join(trajectories, traces, influences)
     first = measured[0]
     right, wrong = (np.array([own.trajectory.correct is is_right for own in measured]) for is_right in (True, False))
-    selections: dict[Outcome, NDArray[np.bool_]] = {"all": np.ones(len(measured), dtype=bool)}
+    selections: dict[Correctness, NDArray[np.bool_]] = {"all": np.ones(len(measured), dtype=bool)}
     if right.any() and wrong.any():
         selections |= {"right": right, "wrong": wrong}
     options = {"level": level, "n_resamples": n_resamples, "seed": seed}
@@ -192,16 +114,16 @@ def _join(
 class _Sorter:
     """Strata of the units of some trajectories, kept as long as groups of the same units follow one another."""
 
-    def __init__(self, selections: Mapping[Outcome, NDArray[np.bool_]]) -> None:
+    def __init__(self, selections: Mapping[Correctness, NDArray[np.bool_]]) -> None:
         self.selections = selections
         self._units: Units | None = None
-        self._strata: dict[tuple[Outcome, int], NDArray[np.int64]] = {}
+        self._strata: dict[tuple[Correctness, int], NDArray[np.int64]] = {}
 
-    def choose(self, units: Units, outcome: Outcome) -> NDArray[np.bool_]:
+    def choose(self, units: Units, outcome: Correctness) -> NDArray[np.bool_]:
         """Which units are of these trajectories [U]."""
         return self.selections[outcome][units.owner]
 
-    def number(self, group: Group, outcome: Outcome) -> NDArray[np.int64]:
+    def number(self, group: Group, outcome: Correctness) -> NDArray[np.int64]:
         """Strata of the units that `choose` takes."""
         if group.units is not self._units:
             self._units, self._strata = group.units, {}
@@ -214,7 +136,7 @@ class _Sorter:
 
 
 def _make_row(
-    group: Group, outcome: Outcome, sorter: _Sorter, epsilon: float, options: dict[str, float]
+    group: Group, outcome: Correctness, sorter: _Sorter, epsilon: float, options: dict[str, float]
 ) -> InfluenceRow:
     """Describe a group's units of some trajectories, and compare them with their controls."""
     chosen, strata = sorter.choose(group.units, outcome), sorter.number(group, outcome)

@@ -7,10 +7,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from raml.influence.effects import Effect
-from raml.influence.groups import EVERY_STEP, EVERY_WORD, Family
-from raml.influence.summary import InfluenceRow, InfluenceSummary
-from raml.records import Estimate, TraceSettings
+from raml.influence.groups import EVERY_STEP, EVERY_WORD
+from raml.records import Effect, Estimate, Family, InfluenceRow, InfluenceSummary, TraceSettings
 from raml.stats import write_p
 from raml.store import escape_markdown, write_markdown_table
 

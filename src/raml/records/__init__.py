@@ -16,39 +16,85 @@ from raml.records.base import (
     Verdict,
     hash_key,
 )
-from raml.records.efficiency import Attempt, Method
+from raml.records.efficiency import (
+    Attempt,
+    Counted,
+    Frontier,
+    FrontierChoice,
+    FrontierControl,
+    FrontierKey,
+    FrontierPoint,
+    Method,
+    name_point,
+)
 from raml.records.evaluation import Comparison, Estimate, Evaluation, Score
-from raml.records.influence import Influence, InfluenceSettings, Resampling, ResamplingSettings
+from raml.records.influence import (
+    Correctness,
+    Effect,
+    Family,
+    Influence,
+    InfluenceRow,
+    InfluenceSettings,
+    InfluenceSummary,
+    LargestStep,
+    Resampling,
+    ResamplingSettings,
+)
 from raml.records.landscapes import Landscape, LandscapePoint, LandscapeSettings, Plane, PlanePath
 from raml.records.manifest import FileEntry, Manifest, StageManifest
 from raml.records.probes import Readout, ReadoutSettings, Trace, TraceSettings
 from raml.records.questions import CodeTests, PromptSettings, Question
 from raml.records.studies import Finding, NotedStep, Rule, StudyResult, StudyScale, StudyVerdict
 from raml.records.trajectories import ModelIdentity, SamplingSettings, Trajectory
-from raml.records.updates import Adaptation, AdaptSettings, Alignment, AlignmentSettings, Update, UpdateSettings
+from raml.records.updates import (
+    Adaptation,
+    AdaptSettings,
+    Alignment,
+    AlignmentDifference,
+    AlignmentRow,
+    AlignmentSettings,
+    AlignmentSummary,
+    Update,
+    UpdateSettings,
+)
 
 __all__ = [
     "SCHEMA_VERSION",
     "AdaptSettings",
     "Adaptation",
     "Alignment",
+    "AlignmentDifference",
+    "AlignmentRow",
     "AlignmentSettings",
+    "AlignmentSummary",
     "Attempt",
     "CodeTests",
     "Comparison",
+    "Correctness",
+    "Counted",
+    "Effect",
     "Engine",
     "Estimate",
     "Evaluation",
+    "Family",
     "FileEntry",
     "Finding",
     "Finish",
+    "Frontier",
+    "FrontierChoice",
+    "FrontierControl",
+    "FrontierKey",
+    "FrontierPoint",
     "Influence",
+    "InfluenceRow",
     "InfluenceSettings",
+    "InfluenceSummary",
     "IntervalMethod",
     "Kind",
     "Landscape",
     "LandscapePoint",
     "LandscapeSettings",
+    "LargestStep",
     "Manifest",
     "Method",
     "Mode",
@@ -79,4 +125,5 @@ __all__ = [
     "UpdateSettings",
     "Verdict",
     "hash_key",
+    "name_point",
 ]

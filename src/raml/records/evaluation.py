@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from raml.records.base import SCHEMA_VERSION, IntervalMethod, Verdict
+from raml.records.notebook import show_estimate
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,9 @@ class Estimate:
     method: IntervalMethod
     """How the interval was made, see `raml.stats.estimate_metric` and `estimate_mean`."""
     n_questions: int
+
+    def _repr_html_(self) -> str:
+        return show_estimate(self)
 
 
 @dataclass(frozen=True)

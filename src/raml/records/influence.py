@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from raml.records.base import Mode
+from raml.records.evaluation import Estimate
 from raml.records.probes import TraceSettings
 from raml.records.trajectories import ModelIdentity, SamplingSettings
+
+Family = Literal["all", "word", "part", "position", "sentence"]
+Correctness = Literal["all", "right", "wrong"]
 
 
 @dataclass(frozen=True)
@@ -90,3 +96,93 @@ class Resampling:
     """Final answers of the continuations, None where one gave none [B n]."""
     correct: tuple[tuple[bool | None, ...], ...]
     """Whether they are right, None where that could not be decided [B n]."""
+
+
+@dataclass(frozen=True)
+class Effect:
+    """How much larger a value is for a group's units than for their controls."""
+
+    difference: Estimate
+    """Mean over questions of the mean, over a question's units, of value minus the mean of its stratum's controls."""
+    p: float
+    """Of the test of labels or of signs, two-sided."""
+    p_holm: float
+    """Adjusted for all groups of the table (Holm)."""
+    n_units: int
+    """Units that have controls."""
+
+
+@dataclass(frozen=True)
+class InfluenceRow:
+    """How far the units of one group move L̂."""
+
+    family: Family
+    group: str
+    outcome: Correctness
+    n_units: int
+    n_trajectories: int
+    n_questions: int
+    n_mixed: int
+    """Units whose tokens hold more than the listed word."""
+    n_unmatched: int
+    """Units without any control, which the effects leave out."""
+    mean_relative: float | None
+    """The paper's measure |ΔL̂|/L̂, mean over units; None where none has it."""
+    median_relative: float | None
+    n_undefined: int
+    """Units where L̂ before is 0 and |ΔL̂|/L̂ infinite or NaN; left out of its mean, median and effect."""
+    mean_size: float | None
+    """|Δ log(L̂+ε)|, mean over units."""
+    mean_direction: float | None
+    """Δ log(L̂+ε), mean over units; below 0 where the answer came nearer."""
+    size: Effect | None
+    """How much larger |Δ log(L̂+ε)| is than for matched controls; None where no unit has a control."""
+    direction: Effect | None
+    """The same for Δ log(L̂+ε): below 0 where the group brings the answer nearer than its controls do."""
+    relative: Effect | None
+    """The same for the paper's measure."""
+
+
+@dataclass(frozen=True)
+class LargestStep:
+    """The step with the largest finite |ΔL̂|/L̂: an example of what that measure does where L̂ is near 0."""
+
+    trajectory_id: str
+    text: str | None
+    """None where it must not be shown in public."""
+    before: float
+    after: float
+    """L̂ in nats."""
+    relative: float
+    log_change: float
+
+
+@dataclass(frozen=True)
+class InfluenceSummary:
+    """What moves an answer's L̂ in one model."""
+
+    model: str
+    """What scored."""
+    writer: str
+    settings: InfluenceSettings
+    trace: TraceSettings
+    """Of the traces whose steps these are."""
+    mode: Mode
+    n_trajectories: int
+    n_right: int
+    n_wrong: int
+    n_questions: int
+    n_steps: int
+    every_token: bool
+    """Whether L̂ is known after every token; otherwise words and parts can't be measured."""
+    n_sentences: int
+    n_sentences_unknown: int
+    """Sentences at whose ends L̂ was not scored; left out."""
+    largest: LargestStep | None
+    level: float
+    n_resamples: int
+    rows: tuple[InfluenceRow, ...]
+
+    def find_row(self, group: str, outcome: Correctness = "all") -> InfluenceRow | None:
+        """The row of one group, if there is one."""
+        return next((row for row in self.rows if (row.group, row.outcome) == (group, outcome)), None)

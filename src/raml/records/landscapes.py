@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from raml.records.notebook import show_landscape
 from raml.records.probes import TraceSettings
 from raml.records.trajectories import ModelIdentity
 
@@ -87,6 +88,9 @@ class Landscape:
     """Cosine between them; coordinates on the plane take it into account."""
     paths: tuple[PlanePath, ...]
     """Trajectories of these questions, where the architecture allows their updates."""
+
+    def _repr_html_(self) -> str:
+        return show_landscape(self)
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raml.records.base import Scorer, Target
+from raml.records.notebook import show_trace
 from raml.records.trajectories import ModelIdentity
 
 
@@ -65,6 +66,9 @@ class Trace:
     def mean_nll(self) -> NDArray[np.float64]:
         """The paper's L̂ after each prefix: mean over the answer's tokens, in nats [P]."""
         return self.nll.astype(np.float64).mean(axis=1)
+
+    def _repr_html_(self) -> str:
+        return show_trace(self)
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,16 +11,23 @@ import jinja2
 
 from raml.errors import DataError
 from raml.records import Manifest, Question, Readout, Trace, Trajectory
+from raml.report.charts import Surface, View
 from raml.report.payload import describe_run, encode_payload
 
-STYLES = ("vendor/uPlot.min.css", "page/page.css")
+STYLES = ("page/page.css",)
 SCRIPTS = (
     "page/text.js",
+    "page/download.js",
     "page/trace.js",
     "page/answers.js",
     "page/tokens.js",
     "page/curve.js",
+    "page/chart.js",
+    "page/landscape.js",
+    "page/views.js",
+    "page/filter.js",
     "page/lists.js",
+    "page/compare.js",
     "page/navigation.js",
     "page/page.js",
 )
@@ -34,6 +41,7 @@ def build_report(
     manifest: Manifest,
     *,
     readouts: Sequence[Readout] = (),
+    views: Sequence[View] = (),
     title: str = "Where is the answer made?",
 ) -> str:
     """Build one HTML page that shows L̂ along each trajectory of a run, and the model's own answer where it was read.
@@ -49,22 +57,28 @@ def build_report(
         manifest: How the records came about; shown at the page's foot.
         readouts: At most one for a trajectory, by the model that made its trace. Where their prefixes are not the
             trace's, the page says after which token an answer was given.
+        views: What else the run was made to say, a tab each.
         title: Heading of the page.
 
     Raises:
         DataError: no questions or trajectories, or records that do not belong together.
         NumericsError: a trace, or a readout's log-probability, is NaN or infinite.
     """
-    payload = describe_run(questions, trajectories, traces, readouts, manifest, title=title)
+    payload = describe_run(questions, trajectories, traces, readouts, manifest, views=views, title=title)
+    has_surface = any(isinstance(part, Surface) for view in views for part in view.parts)
     styles = [_read_file(name) for name in STYLES]
-    scripts = [_read_file("vendor/uPlot.iife.min.js")]
+    scripts = [
+        _read_file(name) for name in ("vendor/d3.min.js", *(["vendor/plotly-gl3d.min.js"] if has_surface else []))
+    ]
     module = "\n".join(_read_file(name) for name in SCRIPTS)
+    # Plotly brings a style element that it fills by script, and sets styles as attributes.
+    of_plotly = (_hash_source(""), "; style-src-attr 'unsafe-inline'") if has_surface else ("", "")
     policy = "; ".join(
         [
             "default-src 'none'",
             "script-src " + " ".join(_hash_source(text) for text in [*scripts, module]),
-            "style-src " + " ".join(_hash_source(text) for text in styles),
-            "img-src data:",
+            "style-src " + " ".join([*map(_hash_source, styles), of_plotly[0]]).rstrip() + of_plotly[1],
+            "img-src data:" + (" blob:" if has_surface else ""),
             "base-uri 'none'",
             "form-action 'none'",
             "require-trusted-types-for 'script'",

@@ -11,8 +11,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from raml.prompts import split_sentences
 from raml.records import Manifest, Question, Readout, Trace, Trajectory
 from raml.report.answers import follow_answer
+from raml.report.charts import View
 from raml.report.checks import check_records
 from raml.report.overview import name_models, summarize_run
 
@@ -31,6 +33,7 @@ def describe_run(
     readouts: Sequence[Readout],
     manifest: Manifest,
     *,
+    views: Sequence[View] = (),
     title: str,
 ) -> Payload:
     """Collect what the page shows. See `raml.report.build_report` for arguments and errors."""
@@ -50,6 +53,7 @@ def describe_run(
             _describe_trajectory(t, trace_of.get(t.id), readout_of.get(t.id), t.question_id in withheld)
             for t in trajectories
         ],
+        "views": [asdict(view) for view in views],
         "manifest": asdict(manifest),
     }
 
@@ -102,12 +106,19 @@ def _describe_trajectory(
         "correct": trajectory.correct,
         "error": None if is_withheld else trajectory.error,
         "reasoning_len": trajectory.reasoning_len,
+        "sentence_borders": _encode_array(list_borders(trajectory), "<i4"),
         "pieces": [WITHHELD] * len(trajectory.pieces) if is_withheld else trajectory.pieces,
         "trace": _describe_trace(trace) if trace else None,
         "readout": _describe_readout(readout, trace, trajectory.reasoning_len, is_withheld)
         if readout and trace
         else None,
     }
+
+
+def list_borders(trajectory: Trajectory) -> NDArray[np.int64]:
+    """List where the sentences of the reasoning begin, in tokens, and where the last one ends."""
+    spans = split_sentences(trajectory)
+    return np.array([*(start for start, _ in spans), *(stop for _, stop in spans[-1:])], dtype=np.int64)
 
 
 def _describe_trace(trace: Trace) -> Payload:

@@ -8,6 +8,7 @@
     RUN/updates.parquet       one Update a row; alignments, adaptations, influence and resamplings likewise
     RUN/attempts.jsonl        one Attempt a line; summaries.jsonl: the summaries that some of them are made from
     RUN/landscapes/           one Landscape a safetensors file
+    RUN/STAGE.json            what a stage says of each model: influence, alignment, compress
     RUN/*.journal.jsonl       records of a stage that has not finished
     RUN/manifest.json         how each stage's records came about, written last
 
@@ -22,6 +23,7 @@ from raml.store.lock import lock_run
 from raml.store.markdown import escape_markdown, write_markdown_table
 from raml.store.provenance import find_git_commit, list_versions
 from raml.store.run import Run
+from raml.store.summaries import read_summaries, read_summary
 
 __all__ = [
     "COMMAND",
@@ -33,6 +35,8 @@ __all__ = [
     "list_versions",
     "lock_run",
     "read_jsonl",
+    "read_summaries",
+    "read_summary",
     "write_atomically",
     "write_markdown_table",
     "writing",

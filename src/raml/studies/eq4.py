@@ -8,16 +8,15 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from raml.figures import plot_alignment, plot_loss_changes
-from raml.records import Estimate
-from raml.store import Run
+from raml.records import AlignmentSummary, Estimate
+from raml.store import Run, read_summary
 from raml.studies.answers import in_points
 from raml.studies.conclusion import Outcome
 from raml.studies.ingredients import BRANCH_TOKENS
 from raml.studies.plan import Cost, Setup, Step
-from raml.studies.summaries import read_summary
 from raml.studies.thinking import N_TRAJECTORIES, THINKING, plan_thinking
 from raml.studies.verdict import Measure
-from raml.updates.alignment_summary import GROUPS, AlignmentSummary, average_group, judge_equation, label_texts
+from raml.updates.alignment_summary import GROUPS, average_group, judge_equation, label_texts
 
 N_TEXTS = 4
 """A trajectory, and the three texts that are put in its place."""

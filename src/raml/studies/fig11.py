@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from raml.efficiency import Frontier, Point
 from raml.efficiency.outcomes import (
     NO_THINKING,
     Resamples,
@@ -18,13 +17,12 @@ from raml.efficiency.outcomes import (
 )
 from raml.figures import plot_frontier
 from raml.figures.trained import Shown, plot_models
-from raml.records import Estimate, Method
-from raml.store import Run
+from raml.records import Estimate, Frontier, FrontierPoint, Method
+from raml.store import Run, read_summary
 from raml.studies.answers import in_points
 from raml.studies.conclusion import Outcome
 from raml.studies.ingredients import PROBE, TOKEN_BYTES, plan_probe, plan_questions
 from raml.studies.plan import Cost, Setup, Step
-from raml.studies.summaries import read_summary
 from raml.studies.verdict import Measure
 from raml.studies.wording import write_number
 
@@ -97,7 +95,7 @@ def conclude(setup: Setup, home: Path) -> Outcome:
     )
 
 
-def compare_without_thinking(run: Run, summary: Point) -> Estimate | None:
+def compare_without_thinking(run: Run, summary: FrontierPoint) -> Estimate | None:
     """Estimate by how much accuracy from summaries exceeds that without thinking, on the questions that have both.
 
     A share of 1. None if no question has both.
@@ -131,7 +129,7 @@ def _plan_own(own: Mapping[str, Any]) -> list[Step]:
     return steps
 
 
-def _list_panels(points: Sequence[Point]) -> dict[str, dict[str, Shown]]:
+def _list_panels(points: Sequence[FrontierPoint]) -> dict[str, dict[str, Shown]]:
     """Accuracy and Pass@n by row, in percent."""
     panels: dict[str, dict[str, Shown]] = {"accuracy": {}, "Pass@n": {}}
     for method, row in ROWS.items():
@@ -142,7 +140,7 @@ def _list_panels(points: Sequence[Point]) -> dict[str, dict[str, Shown]]:
     return {title: rows for title, rows in panels.items() if rows}
 
 
-def _describe(points: Sequence[Point]) -> list[str]:
+def _describe(points: Sequence[FrontierPoint]) -> list[str]:
     """Say what was left out, what summaries cost, and how the paper's own values stand to the rules."""
     remarks = []
     for point in points:

@@ -9,18 +9,16 @@ import numpy as np
 
 from raml.errors import RunError
 from raml.figures.roles import plot_roles
-from raml.influence import InfluenceSummary
 from raml.influence.bars import list_bars
 from raml.influence.groups import EVERY_STEP, EVERY_WORD, Group, list_groups
 from raml.influence.tokens import measure_relative
 from raml.influence.units import Measured
-from raml.records import Estimate
+from raml.records import Estimate, InfluenceSummary
 from raml.stats import estimate_mean, write_relation
-from raml.store import Run
+from raml.store import Run, read_summary
 from raml.studies.conclusion import Outcome
 from raml.studies.ingredients import PROBE, plan_probe_stage
 from raml.studies.plan import Setup, Step
-from raml.studies.summaries import read_summary
 from raml.studies.verdict import Measure
 from raml.studies.wording import write_estimate, write_number
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from statistics import fmean
 
 import numpy as np
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from raml.errors import DataError
-from raml.records import Alignment, AlignmentSettings, Estimate, Trajectory
+from raml.records import Alignment, AlignmentDifference, AlignmentRow, AlignmentSummary, Estimate, Trajectory
 from raml.stats import adjust_holm, average_questions, compute_paired_p_value, estimate_mean, write_relation
 
 RANDOM = "random direction"
@@ -23,66 +22,6 @@ MEASURES = (*COMPARED, "predicted", "true", "agreement")
 HOLDS = 0.9
 """A cosine from which on Eq. 4 is said to hold."""
 SIGNIFICANT = 0.05
-
-
-@dataclass(frozen=True)
-class AlignmentRow:
-    """How one kind of text aligns, over questions."""
-
-    text: str
-    """One of GROUPS: right and wrong trajectories, null texts of all of them, and, as a scale, random directions in the
-    span of the right trajectories' updates."""
-    n_texts: int
-    means: dict[str, Estimate]
-    """By name: "cosine" of the whole update with −∇L; "layer cosine", mean of the layers' own, in which no layer counts
-    for more because its update is longer; "step cosine", mean over steps; "similarity" of activations, mean over
-    layers; change of L, "predicted" to first order and "true", in nats; "agreement", the share of texts where the two
-    have one sign. Of random directions the cosine alone."""
-    pearson: float | None
-    """Correlation of predicted and true change over questions; None for fewer than three or without variation."""
-    spearman: float | None
-
-
-@dataclass(frozen=True)
-class AlignmentDifference:
-    """How much better right trajectories align than other texts on the same questions."""
-
-    measure: str
-    against: str
-    difference: Estimate
-    p: float
-    """Of a paired sign-flip test over questions, two-sided."""
-    p_holm: float
-    """Adjusted for all differences of the summary (Holm)."""
-
-
-@dataclass(frozen=True)
-class AlignmentSummary:
-    """The test of Eq. 4 for one model."""
-
-    model: str
-    settings: AlignmentSettings
-    rows: tuple[AlignmentRow, ...]
-    differences: tuple[AlignmentDifference, ...]
-    ceiling: float
-    """The largest cosine that an update of this form could have, mean over questions of the trajectories' own."""
-    spread: float
-    """Root mean square of the cosines of random directions in the span of the trajectories' updates: what is large
-    there."""
-    outside: float | None
-    """Share of right trajectories whose cosine is, either way, larger than those of all random directions in the span
-    of their own updates, mean over questions; None without right ones. By chance one in n_directions + 1."""
-    lowering: Estimate | None
-    """Mean cosine of the null texts that lower L, over the questions that have such: what any text that happens to help
-    has, reasoning or not. None where there is none."""
-    raising: Estimate | None
-    """The same of those that do not."""
-    n_undefined: int
-    """Steps without a cosine: the loss had no gradient there."""
-
-    def find_row(self, text: str) -> AlignmentRow | None:
-        """The row of one kind of text, if there is one."""
-        return next((row for row in self.rows if row.text == text), None)
 
 
 Values = dict[str, dict[str, float]]

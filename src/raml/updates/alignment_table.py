@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 import msgspec
 
-from raml.records import Estimate
+from raml.records import AlignmentRow, AlignmentSummary, Estimate
 from raml.stats import write_p
 from raml.store import escape_markdown, write_markdown_table
-from raml.updates.alignment_summary import AlignmentRow, AlignmentSummary, judge_equation, write_cosine
+from raml.updates.alignment_summary import judge_equation, write_cosine
 
 Table = tuple[list[str], list[list[str]]]
 """Headings, and rows of as many cells."""

@@ -3,12 +3,7 @@
 const ANSWER_STRIP = { gap: 4, height: 10, marks: 9 }; // CSS pixels: above the strip, the strip, and the marks under it
 
 /** How much of the strip's height an outcome fills: it tells them apart where colours do not. */
-const OUTCOMES = {
-  true: { colour: "--right", share: 1 },
-  null: { colour: "--undecided", share: 0.75 },
-  false: { colour: "--wrong", share: 0.5 },
-  none: { colour: "--muted", share: 0.2 },
-};
+const OUTCOME_SHARES = { true: 1, null: 0.75, false: 0.5, none: 0.2 };
 
 /**
  * Decode a trajectory's readout.
@@ -32,7 +27,7 @@ function readReadout(trajectory, trace) {
   };
 }
 
-/** "true", "false", "null" or "none", as in VERDICTS and OUTCOMES. */
+/** "true", "false", "null" or "none", as in VERDICTS and OUTCOME_SHARES. */
 function outcomeAt(readout, k) {
   const entry = readout.index[k];
   return readout.answers[entry] === null ? "none" : String(readout.correct[entry]);
@@ -82,34 +77,25 @@ function describePlace(nRead, atStart) {
 }
 
 /** Draw under the x axis what the model would answer after each token; a notch is where its answer changes. */
-function drawAnswers(plot, readout, last) {
-  const box = findStrip(plot);
-  const stretches = findStretches(plot, readout, last);
-  const notch = 1.5 * devicePixelRatio;
-  const colours = new Map(Object.entries(OUTCOMES).map(([outcome, { colour }]) => [outcome, readColour(colour)]));
-  plot.ctx.save();
-  stretches.forEach(({ from, to, outcome }, n) => {
-    const height = Math.max(devicePixelRatio, box.height * OUTCOMES[outcome].share);
+function appendAnswers(plot, readout, last, frame) {
+  const top = frame.inner.height + ANSWER_STRIP.gap;
+  const strip = plot.append("g").attr("class", "answers");
+  const notch = 1.5;
+  findStretches(readout, last, frame.x).forEach(({ from, to, outcome }, n) => {
+    const height = Math.max(1, ANSWER_STRIP.height * OUTCOME_SHARES[outcome]);
     // The notch is taken from the wider stretch only, so that no answer is lost.
     const start = n > 0 && to - from > 2 * notch ? from + notch : from;
-    plot.ctx.fillStyle = colours.get(outcome);
-    plot.ctx.fillRect(start, box.top + box.height - height, Math.max(to - start, devicePixelRatio), height);
+    const mark = strip.append("rect").attr("class", `answer-${outcome}`).attr("x", start).attr("width", Math.max(to - start, 1));
+    mark.attr("y", top + ANSWER_STRIP.height - height).attr("height", height);
   });
-  drawMarks(plot, readout, last, box.top + box.height + 2 * devicePixelRatio);
-  plot.ctx.restore();
+  appendLandmarks(strip, readout, last, top + ANSWER_STRIP.height + 2, frame.x);
 }
 
-function findStrip(plot) {
-  const top = plot.bbox.top + plot.bbox.height + ANSWER_STRIP.gap * devicePixelRatio;
-  return { top, height: ANSWER_STRIP.height * devicePixelRatio };
-}
-
-/** Stretches of one answer in canvas pixels. What is said before the first token stands left of the axis. */
-function findStretches(plot, readout, last) {
-  const stub = 7 * devicePixelRatio;
-  const stretches = [{ from: plot.bbox.left - stub, to: plot.bbox.left, outcome: outcomeAt(readout, 0) }];
+/** Stretches of one answer in pixels. What is said before the first token stands left of the axis. */
+function findStretches(readout, last, x) {
+  const stretches = [{ from: -7, to: 0, outcome: outcomeAt(readout, 0) }];
   for (let k = 1; k < readout.x.length && readout.x[k - 1] < last; k++) {
-    const to = plot.valToPos(Math.min(readout.x[k], last), "x", true);
+    const to = x(Math.min(readout.x[k], last));
     const open = stretches.at(-1);
     if (hasChanged(readout, k)) stretches.push({ from: open.to, to, outcome: outcomeAt(readout, k) });
     else open.to = to;
@@ -118,9 +104,9 @@ function findStretches(plot, readout, last) {
 }
 
 /** A triangle where the answer is first right and a diamond where it changes last, side by side if that is one place. */
-function drawMarks(plot, readout, last, top) {
-  const size = (ANSWER_STRIP.marks - 2) * devicePixelRatio;
-  const place = (nRead) => (nRead === null || nRead === 0 || nRead > last ? null : plot.valToPos(nRead, "x", true));
+function appendLandmarks(strip, readout, last, top, x) {
+  const size = ANSWER_STRIP.marks - 2;
+  const place = (nRead) => (nRead === null || nRead === 0 || nRead > last ? null : x(nRead));
   let [first, change] = [place(readout.first_right), place(readout.last_change)];
   if (first !== null && change !== null && change - first < 1.2 * size) {
     const middle = (first + change) / 2;
@@ -128,15 +114,7 @@ function drawMarks(plot, readout, last, top) {
   }
   const half = size / 2;
   const [middle, foot] = [top + half, top + size];
-  if (first !== null) fillShape(plot.ctx, readColour("--right"), [[first, top], [first + half, foot], [first - half, foot]]);
-  if (change !== null) {
-    fillShape(plot.ctx, readColour("--ink"), [[change, top], [change + half, middle], [change, foot], [change - half, middle]]);
-  }
-}
-
-function fillShape(context, colour, points) {
-  context.fillStyle = colour;
-  context.beginPath();
-  for (const [x, y] of points) context.lineTo(x, y);
-  context.fill();
+  const append = (name, points) => strip.append("polygon").attr("class", name).attr("points", points.map((point) => point.join(",")).join(" "));
+  if (first !== null) append("landmark-first", [[first, top], [first + half, foot], [first - half, foot]]);
+  if (change !== null) append("landmark-change", [[change, top], [change + half, middle], [change, foot], [change - half, middle]]);
 }

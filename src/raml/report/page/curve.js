@@ -1,181 +1,166 @@
-// The curve of L̂ over the number of tokens read, drawn by uPlot; the cursor on it is ours, so that keyboard, tokens and
-// pointer all move the same one.
+// The curve of L̂ over the number of tokens read, as SVG; its cursor is moved by keyboard, tokens and pointer alike.
 
-const STRIP_HEIGHT = 9; // CSS pixels of the band of token colours at the foot of the curve
-
-/** Read a colour of the style sheet as the canvas needs it. */
-function readColour(name) {
-  const probe = make("span");
-  probe.style.color = `var(${name})`;
-  document.body.append(probe);
-  const colour = getComputedStyle(probe).color;
-  probe.remove();
-  return colour;
-}
+const CURVE = { top: 10, right: 12, bottom: 40, left: 46, strip: 9 }; // CSS pixels: margins, and the band of token colours
 
 /**
  * Draw the curve of one trace over the smoothed curves of its siblings, and the readout, if there is one, as a strip below.
  *
- * `onMove(x)` is called with the number of tokens read under the pointer. Returns {moveTo, destroy}.
+ * `compared`, a trace or null, is drawn like a sibling but in a colour of its own. `onMove(x)` is called with the number of
+ * tokens read under the pointer. Returns {moveTo, moveCompared, destroy}.
  */
-function drawCurve(container, { trace, readout, siblings, alpha, scale, onMove }) {
-  const data = [trace.x, trace.y, smooth(trace.y, alpha)].map((column) => Array.from(column));
-  const others = siblings.map(({ x, y }) => ({ x, y: smooth(y, alpha) }));
+function drawCurve(container, { trace, readout, siblings, compared, alpha, scale, onMove }) {
+  const state = { point: null, comparedPoint: null };
   const last = trace.x[trace.x.length - 1];
-  const marker = makeMarker();
-  const plot = new uPlot(
-    {
-      ...measureCurve(container),
-      legend: { show: false },
-      cursor: { show: false },
-      padding: [10, 12, 0, 0],
-      scales: { x: { time: false, range: [0, Math.max(last, 1)] }, y: { range: () => [0, findTop(trace, siblings, last)] } },
-      axes: makeAxes(readout !== null),
-      series: [{}, makeLine("--raw", 1), makeLine("--smooth", 2.5)],
-      hooks: {
-        drawAxes: [(u) => drawSiblings(u, others)],
-        draw: [(u) => drawStrip(u, trace, scale), (u) => readout && drawAnswers(u, readout, last), () => marker.place()],
-      },
-    },
-    data,
-    container,
-  );
-  marker.attach(plot);
-  followPointer(plot, last, onMove);
-  const observer = new ResizeObserver(() => plot.setSize(measureCurve(container)));
-  observer.observe(container);
+  const reach = compared ? Math.max(last, compared.x[compared.x.length - 1]) : last;
+  const all = compared ? [...siblings, compared] : siblings;
+  const curves = {
+    siblings: siblings.map(({ x, y }) => ({ x, y: smooth(y, alpha) })),
+    compared: compared && { x: compared.x, y: smooth(compared.y, alpha) },
+    raw: trace,
+    smoothed: { x: trace.x, y: smooth(trace.y, alpha) },
+  };
+  let frame = null;
+
+  function draw() {
+    frame = makeFrame(container, { reach, top: findTop(trace, all, reach), hasAnswers: readout !== null });
+    const { plot } = frame;
+    for (const sibling of curves.siblings) appendLine(plot, sibling, frame, "line-sibling");
+    appendStrip(plot, trace, scale, frame);
+    if (curves.compared) appendLine(plot, curves.compared, frame, "line-compared");
+    appendLine(plot, curves.raw, frame, "line-raw");
+    appendLine(plot, curves.smoothed, frame, "line-smooth");
+    if (readout) appendAnswers(plot, readout, last, frame);
+    frame.markers = { own: appendMarker(plot, frame, "own"), compared: appendMarker(plot, frame, "compared") };
+    followPointer(frame, reach, onMove);
+    place();
+  }
+  function place() {
+    setMarker(frame.markers.own, state.point, frame);
+    setMarker(frame.markers.compared, state.comparedPoint, frame);
+  }
+  draw();
+  const stop = redrawOnResize(container, draw);
   return {
-    moveTo: marker.moveTo,
-    destroy() {
-      observer.disconnect();
-      plot.destroy();
-    },
+    /** Move the cursor to a point {x: tokens read, y: L̂ there}; null hides it. */
+    moveTo: (point) => ((state.point = point), place()),
+    moveCompared: (point) => ((state.comparedPoint = point), place()),
+    destroy: () => (stop(), container.replaceChildren()),
   };
 }
 
-function measureCurve(container) {
-  return { width: Math.max(container.clientWidth, 200), height: Math.max(container.clientHeight, 120) };
+/** Draw again when the container's size changes; returns what ends that. */
+function redrawOnResize(container, draw) {
+  const sizeOf = () => `${container.clientWidth} ${container.clientHeight}`;
+  let size = sizeOf();
+  const observer = new ResizeObserver(() => {
+    if (sizeOf() === size) return;
+    size = sizeOf();
+    if (container.clientWidth > 0) draw();
+  });
+  observer.observe(container);
+  return () => observer.disconnect();
+}
+
+/** Make the SVG with its axes; returns scales and the group that is drawn into. */
+function makeFrame(container, { reach, top, hasAnswers }) {
+  const width = Math.max(container.clientWidth, 200);
+  const height = Math.max(container.clientHeight, 120);
+  const below = hasAnswers ? ANSWER_STRIP.gap + ANSWER_STRIP.height + ANSWER_STRIP.marks : 0;
+  const inner = { width: width - CURVE.left - CURVE.right, height: height - CURVE.top - CURVE.bottom - below };
+  const x = d3.scaleLinear([0, Math.max(reach, 1)], [0, inner.width]);
+  const y = d3.scaleLinear([0, top], [inner.height, 0]);
+  const svg = d3.create("svg").attr("class", "chart-svg").attr("width", width).attr("height", height).attr("viewBox", `0 0 ${width} ${height}`);
+  svg.attr("aria-hidden", "true"); // the container around it says what the cursor is on
+  const plot = svg.append("g").attr("transform", `translate(${CURVE.left},${CURVE.top})`);
+  appendGrid(plot, y, inner);
+  const foot = plot.append("g").attr("class", "axis").attr("transform", `translate(0,${inner.height + below})`);
+  foot.call(d3.axisBottom(x).ticks(Math.max(2, Math.floor(inner.width / 90))).tickFormat(d3.format(",d")).tickSize(0).tickPadding(7));
+  plot.append("g").attr("class", "axis").call(d3.axisLeft(y).ticks(5).tickSize(0).tickPadding(7));
+  appendAxisLabel(plot, "tokens read", inner.width / 2, inner.height + below + 36, 0);
+  appendAxisLabel(plot, "L̂, nats", -36, inner.height / 2, -90);
+  container.replaceChildren(svg.node());
+  return { svg, plot, x, y, inner };
+}
+
+function appendGrid(plot, y, inner) {
+  const lines = plot.append("g").attr("class", "grid").selectAll("line").data(y.ticks(5)).join("line");
+  lines.attr("x2", inner.width).attr("y1", (tick) => y(tick)).attr("y2", (tick) => y(tick));
+}
+
+function appendAxisLabel(plot, text, x, y, angle) {
+  const label = plot.append("text").attr("class", "axis-label").attr("text-anchor", "middle").text(plainText(text));
+  label.attr("transform", `translate(${x},${y}) rotate(${angle})`);
 }
 
 /** Top of the y axis: the highest value in sight, with a little air. */
-function findTop(trace, siblings, last) {
+function findTop(trace, siblings, reach) {
   let top = 0;
   for (const { x, y } of [trace, ...siblings]) {
-    for (let k = 0; k < x.length && x[k] <= last; k++) top = Math.max(top, y[k]);
+    for (let k = 0; k < x.length && x[k] <= reach; k++) top = Math.max(top, y[k]);
   }
   return top > 0 ? top * 1.05 : 1;
 }
 
-function makeLine(colour, width) {
-  return { stroke: () => readColour(colour), width, points: { show: false } };
-}
-
-function makeAxes(hasAnswers) {
-  const below = hasAnswers ? ANSWER_STRIP.gap + ANSWER_STRIP.height + ANSWER_STRIP.marks : 0;
-  const font = `12px ${getComputedStyle(document.body).fontFamily}`;
-  const shared = {
-    stroke: () => readColour("--muted"),
-    grid: { stroke: () => readColour("--line"), width: 1 },
-    ticks: { show: false },
-    font,
-    labelFont: font,
-  };
-  return [
-    { ...shared, label: "tokens read", labelSize: 18, size: 26 + below, gap: 5 + below, grid: { show: false } },
-    { ...shared, label: "L̂, nats", labelSize: 18, size: 38 },
-  ];
-}
-
-/**
- * Draw the siblings' curves under the chosen one, at most one point a pixel.
- *
- * Not as series of the plot: it would want all of them measured at the same prefixes, and dozens of them cost much.
- */
-function drawSiblings(plot, siblings) {
-  plot.ctx.save();
-  clipToPlot(plot);
-  plot.ctx.strokeStyle = readColour("--sibling");
-  plot.ctx.lineWidth = devicePixelRatio;
-  for (const { x, y } of siblings) {
-    plot.ctx.beginPath();
-    let drawn = -Infinity;
-    for (let k = 0; k < x.length; k++) {
-      const left = plot.valToPos(x[k], "x", true);
-      if (left - drawn < 1 && k < x.length - 1) continue;
-      plot.ctx.lineTo(left, plot.valToPos(y[k], "y", true));
-      drawn = left;
+/** Append a line, at most four points a pixel: the first, lowest, highest and last of each. */
+function appendLine(plot, { x, y }, frame, name) {
+  const [, reach] = frame.x.domain();
+  const points = [];
+  let column = null;
+  const close = () => column && points.push(...[column.first, column.low, column.high, column.last].sort((a, b) => a - b).filter((k, n, ks) => k !== ks[n - 1]));
+  for (let k = 0; k < x.length && x[k] <= reach; k++) {
+    const pixel = Math.floor(frame.x(x[k]));
+    if (column?.pixel !== pixel) {
+      close();
+      column = { pixel, first: k, low: k, high: k, last: k };
     }
-    plot.ctx.stroke();
+    column.last = k;
+    if (y[k] < y[column.low]) column.low = k;
+    if (y[k] > y[column.high]) column.high = k;
   }
-  plot.ctx.restore();
-}
-
-function clipToPlot(plot) {
-  const { left, top, width, height } = plot.bbox;
-  plot.ctx.beginPath();
-  plot.ctx.rect(left, top, width, height);
-  plot.ctx.clip();
+  close();
+  const line = d3.line((k) => frame.x(x[k]).toFixed(1), (k) => frame.y(y[k]).toFixed(1));
+  plot.append("path").attr("class", name).attr("d", line(points));
 }
 
 /** Paint the tokens' colours along the foot of the curve, the largest change of each pixel on top. */
-function drawStrip(plot, trace, scale) {
-  const foot = plot.bbox.top + plot.bbox.height;
-  const strip = STRIP_HEIGHT * devicePixelRatio;
+function appendStrip(plot, trace, scale, { x, inner }) {
   const strongest = new Map();
   for (let i = 0; i < trace.x[trace.x.length - 1]; i++) {
-    const from = Math.round(plot.valToPos(i, "x", true));
-    const to = Math.max(from + 1, Math.round(plot.valToPos(i + 1, "x", true)));
+    const from = Math.round(x(i));
+    const to = Math.max(from + 1, Math.round(x(i + 1)));
     const change = changeAt(trace, i);
     const known = strongest.get(from);
-    if (known === undefined || Math.abs(change) > Math.abs(known.change)) strongest.set(from, { to, change });
+    if (known === undefined || Math.abs(change) > Math.abs(known.change)) strongest.set(from, { from, to, change });
   }
-  const colours = { fall: readColour("--fall"), rise: readColour("--rise") };
-  plot.ctx.save();
-  clipToPlot(plot);
-  for (const [from, { to, change }] of strongest) {
-    plot.ctx.globalAlpha = shareOfScale(change, scale);
-    plot.ctx.fillStyle = change < 0 ? colours.fall : colours.rise;
-    plot.ctx.fillRect(from, foot - strip, to - from, strip);
-  }
-  plot.ctx.restore();
+  const marks = plot.append("g").selectAll("rect").data([...strongest.values()].filter(({ change }) => change)).join("rect");
+  marks.attr("class", ({ change }) => (change < 0 ? "strip-fall" : "strip-rise"));
+  marks.attr("x", ({ from }) => from).attr("width", ({ from, to }) => to - from);
+  marks.attr("y", inner.height - CURVE.strip).attr("height", CURVE.strip);
+  marks.attr("opacity", ({ change }) => shareOfScale(change, scale).toFixed(3));
 }
 
-/** The cursor: a line over the whole height and a dot on the raw curve. */
-function makeMarker() {
-  const line = make("div", { class: "marker-line" });
-  const dot = make("div", { class: "marker-dot" });
-  let plot = null;
-  let point = null;
-  function place() {
-    const isShown = plot !== null && point !== null;
-    line.hidden = dot.hidden = !isShown;
-    if (!isShown) return;
-    const left = plot.valToPos(point.x, "x");
-    line.style.left = dot.style.left = `${left}px`;
-    dot.style.top = `${plot.valToPos(point.y, "y")}px`;
-  }
-  return {
-    place,
-    attach(newPlot) {
-      plot = newPlot;
-      plot.over.append(line, dot);
-      place();
-    },
-    /** Move to a point {x: tokens read, y: L̂ there}; null hides the cursor. */
-    moveTo(newPoint) {
-      point = newPoint;
-      place();
-    },
-  };
+/** The cursor: a line over the whole height and a dot on the curve. */
+function appendMarker(plot, { inner }, name) {
+  const marker = plot.append("g").attr("class", `marker marker-${name}`);
+  marker.append("line").attr("class", "marker-line").attr("y2", inner.height);
+  marker.append("circle").attr("class", "marker-dot").attr("r", 5);
+  return marker;
+}
+
+function setMarker(marker, point, { x, y }) {
+  marker.attr("visibility", point === null ? "hidden" : "visible");
+  if (point === null) return;
+  marker.attr("transform", `translate(${x(point.x)},0)`);
+  marker.select("circle").attr("cy", y(point.y));
 }
 
 /** Report the pointer's place as a number of tokens read; a finger may drag along the curve too. */
-function followPointer(plot, last, onMove) {
+function followPointer({ svg, plot, x, inner }, reach, onMove) {
+  plot.append("rect").attr("class", "over").attr("width", inner.width).attr("height", inner.height);
   function report(event) {
-    const left = event.clientX - plot.over.getBoundingClientRect().left;
-    onMove(Math.min(last, Math.max(0, Math.round(plot.posToVal(left, "x")))));
+    const [left] = d3.pointer(event, plot.node());
+    onMove(Math.min(reach, Math.max(0, Math.round(x.invert(left)))));
   }
   // The whole plot, not the curve alone: the strip under the axis is pointed at as well.
-  plot.root.addEventListener("pointermove", report);
-  plot.root.addEventListener("pointerdown", report);
+  svg.on("pointermove", report).on("pointerdown", report);
 }

@@ -37,21 +37,24 @@ function renderOverview(container, figures, models) {
   container.replaceChildren(...tiles, make("div", { class: "tile" }, make("dt", {}, models.length > 1 ? "Models" : "Model"), ...names));
 }
 
-/** List the questions; `groups` holds the trajectories of each. */
-function renderQuestions(container, questions, groups) {
-  const items = questions.map((question, index) => {
+/** List questions from their summaries (filter.js); `groups` holds the trajectories of each. */
+function renderQuestions(container, summaries, { numberOf, groups, sort }) {
+  const items = summaries.map((summary) => {
+    const { question } = summary;
     const group = groups.get(question.id);
     const nRight = group.filter((trajectory) => trajectory.correct === true).length;
     const score = group.length ? `${nRight} of ${group.length} right` : "no trajectories";
     const foot = make("span", { class: "item-foot" }, make("span", { class: "score" }, makeBar(group), score));
-    if (question.domain) foot.append(makeText("bdi", question.domain, { class: "data tag" }));
+    const note = noteSorted(summary, sort);
+    if (note !== null) foot.append(make("span", { class: "tag number" }, note));
+    else if (question.domain) foot.append(makeText("bdi", question.domain, { class: "data tag" }));
     const button = make("button", { type: "button", class: "item", "data-id": question.id });
     const answer = make("span", { class: "item-answer" }, "answer ", makeText("bdi", flatten(question.answer), {}, { limit: 60 }));
-    const head = make("span", { class: "item-head" }, make("span", { class: "number" }, `${index + 1}`), answer);
+    const head = make("span", { class: "item-head" }, make("span", { class: "number" }, `${numberOf(question)}`), answer);
     button.append(head, makeText("span", flatten(question.prompt), { class: "data item-prompt" }, { limit: 240 }), foot);
     return make("li", {}, button);
   });
-  container.replaceChildren(...items);
+  container.replaceChildren(...(items.length ? items : [make("li", { class: "fine none-found" }, "No question is like that.")]));
 }
 
 /** A bar of the shares right, undecided and wrong; the text beside it says the same. */
@@ -95,6 +98,7 @@ function describeAnswer(trajectory) {
 function describeCard(trajectory, trace) {
   const parts = [];
   if (trace) parts.push(`L̂ ${formatNumber(trace.y[0], 2)} → ${formatNumber(trace.y.at(-1), 2)}`);
+  if (trajectory.mode === "nothink") parts.push("no thinking");
   if (trajectory.error !== null) parts.push("error");
   return parts.join(" · ") || "\u00a0";
 }
@@ -135,6 +139,24 @@ function renderJumps(container, trajectory, trace) {
     return make("li", {}, button);
   });
   container.replaceChildren(...items);
+}
+
+/** List the sentences with what each did to L̂; those whose ends were not scored are left out. */
+function renderSentences(container, trajectory, trace) {
+  const sentences = trace ? listSentences(trajectory, trace) : [];
+  const largest = d3.max(sentences, ({ change }) => Math.abs(change)) || 1;
+  const items = sentences.map(({ start, end, change }) => {
+    const text = flatten(trajectory.pieces.slice(start, end).join(""));
+    const bar = make("span", { class: `sentence-bar ${change < 0 ? "fall" : "rise"}`, "aria-hidden": "true" });
+    bar.style.width = `${((100 * Math.abs(change)) / largest).toFixed(1)}%`;
+    const amount = make("span", { class: "number" }, formatNumber(change, 2, { sign: true }));
+    const button = make("button", { type: "button", class: "sentence", "data-i": end - 1 });
+    button.append(make("span", { class: "sentence-amount" }, amount, make("span", { class: "sentence-track" }, bar)), makeText("span", text || "⏎", { class: "data sentence-text" }, { limit: 160 }));
+    button.setAttribute("aria-label", `Sentence of tokens ${start} to ${end - 1}, change ${formatNumber(change, 2, { sign: true })} nats`);
+    return make("li", {}, button);
+  });
+  container.replaceChildren(...items);
+  byId("sentences-box").hidden = items.length === 0;
 }
 
 function renderManifest(container, manifest) {

@@ -4,7 +4,9 @@ const data = JSON.parse(byId("data").textContent);
 const questionOf = new Map(data.questions.map((question) => [question.id, question]));
 const trajectoryOf = new Map(data.trajectories.map((trajectory) => [trajectory.id, trajectory]));
 const groups = new Map(data.questions.map((question) => [question.id, []]));
-for (const trajectory of data.trajectories) groups.get(trajectory.question_id).push(trajectory);
+for (const mode of ["think", "nothink"]) {
+  for (const trajectory of data.trajectories) if (trajectory.mode === mode) groups.get(trajectory.question_id).push(trajectory);
+}
 
 const traces = new Map(); // decoded when first needed
 function traceOf(trajectory) {
@@ -18,7 +20,9 @@ function readoutOf(trajectory) {
   return readouts.get(trajectory.id);
 }
 
-const state = { question: null, trajectory: null, index: null, spans: [], curve: null };
+const summaries = data.questions.map((question) => summarizeQuestion(question, groups.get(question.id), traceOf));
+
+const state = { question: null, trajectory: null, index: null, list: null, curve: null, shown: [], found: [], view: "explorer" };
 
 // --- selection ------------------------------------------------------------------------------------------------------
 
@@ -27,6 +31,7 @@ function selectQuestion(question, { trajectory, index } = {}) {
   const group = groups.get(question.id);
   markCurrent("questions", question.id);
   byId("question-title").textContent = `Question ${data.questions.indexOf(question) + 1}`;
+  compared.choose(null);
   byId("prompt").replaceChildren(makePlain(question.prompt));
   renderQuestionFacts(question);
   renderCards(byId("trajectories"), group, traceOf);
@@ -44,12 +49,15 @@ function renderQuestionFacts(question) {
 function selectTrajectory(trajectory, { index } = {}) {
   state.trajectory = trajectory;
   state.index = null;
+  state.list?.destroy();
   markCurrent("trajectories", trajectory?.id);
   const trace = trajectory ? traceOf(trajectory) : null;
   renderTrajectoryHead(trajectory, trace);
-  state.spans = trajectory ? renderTokens(byId("tokens"), trajectory, trace) : [];
-  if (!trajectory) byId("tokens").replaceChildren();
+  state.list = trajectory ? makeTokenList(byId("tokens"), trajectory, trace) : null;
   renderJumps(byId("jumps"), trajectory, trace);
+  renderSentences(byId("sentences"), trajectory, trace);
+  search.clear();
+  compared.offer(trajectory, groups.get(state.question.id));
   const readout = trajectory ? readoutOf(trajectory) : null;
   renderAnswerFacts(byId("answer-facts"), readout, trajectory);
   document.querySelector(".reading").classList.toggle("no-trace", trace === null);
@@ -109,7 +117,8 @@ function showScale() {
   const digits = scale < 0.1 ? 4 : 2;
   byId("legend-low").textContent = formatNumber(-scale, digits);
   byId("legend-high").textContent = formatNumber(scale, digits, { sign: true });
-  shadeTokens(state.spans, state.trajectory && traceOf(state.trajectory), scale);
+  state.list?.shade(scale);
+  compared.shade(scale);
 }
 
 function showCurve() {
@@ -122,7 +131,8 @@ function showCurve() {
   state.curve = drawCurve(byId("curve"), {
     trace,
     readout: readoutOf(state.trajectory),
-    siblings: siblings.map(traceOf),
+    siblings: siblings.filter((other) => other !== compared.trajectory).map(traceOf),
+    compared: compared.trajectory && traceOf(compared.trajectory),
     alpha: Number(byId("alpha").value),
     scale: currentScale(),
     // After x tokens the last one read is x − 1; before any token, the first is the nearest.
@@ -136,17 +146,40 @@ function placeMarker() {
   const trace = state.trajectory && traceOf(state.trajectory);
   const k = trace && state.index !== null ? trace.stepOf[state.index] : undefined;
   state.curve?.moveTo(k === undefined || k < 0 ? null : { x: trace.x[k + 1], y: trace.y[k + 1] });
+  state.curve?.moveCompared(compared.point());
+}
+
+/** All numbers of the curve in sight, a row a prefix of each trajectory. */
+function listCurveRows() {
+  const rows = [["trajectory", "tokens read", "L-hat, nats", "smoothed", "own answer", "own answer is right"]];
+  const alpha = Number(byId("alpha").value);
+  const shown = [state.trajectory, ...(compared.trajectory ? [compared.trajectory] : [])];
+  const others = byId("siblings").checked ? groups.get(state.question.id).filter((other) => other.trace && !shown.includes(other)) : [];
+  for (const trajectory of [...shown, ...others]) {
+    const trace = traceOf(trajectory);
+    const readout = readoutOf(trajectory);
+    if (trace === null) continue;
+    const smoothed = smooth(trace.y, alpha);
+    const answers = new Map(readout ? Array.from(readout.x, (x, k) => [x, readout.index[k]]) : []);
+    trace.x.forEach((x, k) => {
+      const entry = answers.get(x);
+      const answer = entry === undefined ? [null, null] : [readout.answers[entry], String(readout.correct[entry])];
+      rows.push([trajectory.id, x, trace.y[k], smoothed[k], ...answer]);
+    });
+  }
+  return rows;
 }
 
 // --- the token at the cursor ----------------------------------------------------------------------------------------
 
 /** Put the cursor on a token: in the text, on the curve, in the readout and, a moment later, in the address. */
 function moveTo(index, { reveal = false, announce = false } = {}) {
-  const span = state.spans[index];
-  if (state.index !== null) state.spans[state.index]?.classList.remove("current");
+  if (state.index !== null) state.list?.spanOf(state.index)?.classList.remove("current");
+  const span = state.list?.spanOf(index);
   state.index = span ? index : null;
   span?.classList.add("current");
   if (span && reveal) revealInside(byId("tokens"), span);
+  compared.follow(state.trajectory, state.index);
   placeMarker();
   showReadout();
   if (announce) byId("live").textContent = byId("curve").getAttribute("aria-valuetext");
@@ -211,7 +244,7 @@ function currentTheme() {
 
 function showTheme() {
   byId("theme-name").textContent = currentTheme() === "dark" ? "Dark" : "Light";
-  showCurve(); // a canvas does not follow the style sheet by itself
+  for (const scene of document.querySelectorAll(".scene")) if (scene.childElementCount) scene.redraw();
 }
 
 function toggleTheme() {
@@ -219,8 +252,9 @@ function toggleTheme() {
   showTheme();
 }
 
-/** Paper is white: print in light colours, canvas included, then go back. */
+/** Paper is white and holds everything: print in light colours, all tokens included, then go back. */
 function printLight() {
+  state.list?.showAll();
   const theme = document.documentElement.dataset.theme;
   document.documentElement.dataset.theme = "light";
   showTheme();
@@ -256,18 +290,30 @@ function onButton(listId, handle) {
   });
 }
 
+/** List the questions that text, outcome and order ask for. */
+function showQuestions() {
+  const wish = { text: byId("question-search").value, outcome: byId("question-outcome").value, sort: byId("question-sort").value };
+  state.shown = chooseQuestions(summaries, wish);
+  renderQuestions(byId("questions"), state.shown, { numberOf: (question) => data.questions.indexOf(question) + 1, groups, sort: wish.sort });
+  byId("question-count").textContent = state.shown.length === data.questions.length ? "" : `${state.shown.length} of ${data.questions.length}`;
+  if (state.question) markCurrent("questions", state.question.id);
+}
+
 function start() {
+  renderTabs(data.views);
   renderOverview(byId("overview"), data.overview, data.models);
-  renderQuestions(byId("questions"), data.questions, groups);
   renderManifest(byId("manifest"), data.manifest);
   if (data.settings?.target === "own") byId("target").textContent = "its own final";
   byId("settings").replaceChildren(...describeSettings(data));
   byId("alpha").value = chooseAlpha();
+  const writeFigure = () => writeSvg(byId("curve").querySelector("svg"), `L-hat along trajectory ${state.trajectory.id}`);
+  byId("curve-downloads").replaceChildren(makeDownloads("curve", { writeFigure, listRows: listCurveRows }));
+  showQuestions();
 
   onButton("questions", ({ id }) => selectQuestion(questionOf.get(id)));
   onButton("trajectories", ({ id }) => selectTrajectory(trajectoryOf.get(id)));
-  onButton("answer-facts", ({ i }) => moveTo(Number(i), { reveal: true, announce: true }));
-  onButton("jumps", ({ i }) => moveTo(Number(i), { reveal: true, announce: true }));
+  for (const list of ["answer-facts", "jumps", "sentences"]) onButton(list, ({ i }) => moveTo(Number(i), { reveal: true, announce: true }));
+  for (const id of ["question-search", "question-outcome", "question-sort"]) byId(id).addEventListener("input", showQuestions);
   byId("tokens").addEventListener("pointerover", followTokens);
   byId("tokens").addEventListener("click", followTokens);
   byId("scale").addEventListener("change", () => (showScale(), showCurve()));
@@ -278,6 +324,8 @@ function start() {
   addEventListener("beforeprint", printLight);
   document.addEventListener("keydown", handleKey);
   addEventListener("hashchange", readAddress);
+  search.listen();
+  compared.listen();
 
   readAddress();
   showTheme();

@@ -48,6 +48,11 @@ function makeText(tag, text, attributes = {}, options = {}) {
   return appendText(make(tag, { dir: "auto", class: "data", ...attributes }), text, options);
 }
 
+/** Text for places that hold no elements, such as SVG: invisible characters are replaced by their names. */
+function plainText(text) {
+  return flatten(text).replace(INVISIBLE, nameCharacter);
+}
+
 /** Put text on one line, for lists. */
 function flatten(text) {
   return text.replace(/\s+/g, " ").trim();

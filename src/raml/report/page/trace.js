@@ -70,3 +70,11 @@ function findJumps(trace, count) {
   const rises = steps.slice(-count).reverse().filter((step) => step.change > 0);
   return [...falls, ...rises];
 }
+
+/** The change of L̂ over each sentence of a trajectory whose ends were both scored: [{start, end, change}]. */
+function listSentences(trajectory, trace) {
+  const borders = Array.from(new Int32Array(decodeBytes(trajectory.sentence_borders)));
+  const nllAt = new Map(Array.from(trace.x, (x, k) => [x, trace.y[k]]));
+  const known = borders.slice(1).map((end, n) => ({ start: borders[n], end }));
+  return known.filter(({ start, end }) => nllAt.has(start) && nllAt.has(end)).map(({ start, end }) => ({ start, end, change: nllAt.get(end) - nllAt.get(start) }));
+}

@@ -1,4 +1,4 @@
-"""What a stage wrote as JSON, as the summary that it was."""
+"""What a stage wrote as JSON about each model, as the summaries that they were."""
 
 from __future__ import annotations
 
@@ -13,21 +13,31 @@ from raml.errors import RunError
 S = TypeVar("S")
 
 
-def read_summary(path: Path, kind: type[S]) -> S:
-    """Read a stage's JSON file that is about one model; intervals without ends, null there, reach to infinity again.
+def read_summaries(path: Path, kind: type[S]) -> list[S]:
+    """Read a stage's JSON file; intervals without ends, null there, reach to infinity again.
 
     Raises:
-        RunError: it can't be read, holds another kind of summary, or those of several models.
+        RunError: it can't be read, or holds another kind of summary.
     """
     try:
         plain = msgspec.json.decode(path.read_bytes(), type=list[dict[str, Any]])
-        if len(plain) != 1:
-            raise RunError(f"{path} holds summaries of {len(plain)} models; a study reads one.")
-        return msgspec.convert(_open_intervals(plain[0]), kind)
+        return msgspec.convert(_open_intervals(plain), list[kind])
     except OSError as error:
         raise RunError(f"{path} can't be read: {error.strerror}.") from error
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+    except (msgspec.DecodeError, msgspec.ValidationError, RecursionError) as error:
         raise RunError(f"{path} is no such summary: {error}.") from error
+
+
+def read_summary(path: Path, kind: type[S]) -> S:
+    """Read a stage's JSON file that is about one model.
+
+    Raises:
+        RunError: as `read_summaries`, or it holds those of several models.
+    """
+    summaries = read_summaries(path, kind)
+    if len(summaries) != 1:
+        raise RunError(f"{path} holds summaries of {len(summaries)} models; a study reads one.")
+    return summaries[0]
 
 
 def _open_intervals(plain: Any) -> Any:  # noqa: ANN401
