@@ -65,7 +65,7 @@ def write_page() -> str:
         results = read_packaged(scale)
         if results or scale == "tiny":
             setups = {name: load_setup(name, scale) for name in STUDIES}
-            parts.append(f"# Scale {scale}: {SCALE_TITLES[scale]}\n")
+            parts.append(f"## Scale {scale}: {SCALE_TITLES[scale]}\n")
             parts.append(write_claims(setups, results, f"images/claims/{scale}-"))
     return "\n".join(parts)
 
