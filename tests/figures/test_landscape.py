@@ -5,8 +5,8 @@ import pytest
 
 from raml.errors import DataError
 from raml.figures import plot_landscape, save_figure
-from raml.figures.surface import Surface, choose_surface, interpolate, place_by_level
 from raml.records import Landscape, LandscapeSettings, ModelIdentity, PlanePath
+from raml.stats.surface import Surface, choose_surface, interpolate, place_by_level
 
 STEPS = np.array([-1.0, 0.0, 1.0])
 

@@ -15,8 +15,8 @@ from mpl_toolkits.mplot3d.axes3d import Axes3D
 
 from raml.figures.saving import PaperFigure
 from raml.figures.style import LOOKS, PAGE, STYLE
-from raml.figures.surface import Floats, Surface, choose_surface, interpolate, place_by_level
 from raml.records import Landscape, Trajectory
+from raml.stats.surface import Floats, Surface, choose_surface, interpolate, place_by_level
 
 AXES = {
     "random": ("α, along a random direction", "β, along another"),

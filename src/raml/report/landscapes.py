@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from raml.figures import surface as heights
 from raml.records import Landscape, PlanePath, Trajectory
 from raml.report.charts import Axis, Chart, Part, Path, Series, Surface, View
 from raml.report.looks import OUTCOMES
 from raml.report.plain import round_values, shorten_model, take_turns
+from raml.stats import surface as heights
 
 N_PATHS = 12
 """Most paths over a surface; more hide each other."""

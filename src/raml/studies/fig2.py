@@ -9,9 +9,9 @@ import numpy as np
 
 from raml.errors import RunError
 from raml.figures import plot_landscape
-from raml.figures.surface import choose_surface, interpolate
 from raml.records import Estimate, Landscape, Plane, PlanePath, Trajectory
 from raml.stats import average_questions, estimate_mean
+from raml.stats.surface import choose_surface, interpolate
 from raml.store import Run
 from raml.store.landscapes import read_landscape
 from raml.studies.conclusion import Outcome
