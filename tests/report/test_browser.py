@@ -137,6 +137,53 @@ def test_whole_page_works_by_keyboard_from_the_first_tab(visit, run):
     assert page.locator("#live").inner_text() == "Token 0, Two, L-hat 2.75, change −0.25"
 
 
+def test_the_skip_link_leads_to_the_content_of_the_tab_that_is_open(visit, run):
+    page = visit(run, fragment="#v=manifest").page
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.wait_for_function("document.activeElement.id === 'main'")
+    page.wait_for_url(re.compile("v=manifest"))
+    assert page.locator("#view-manifest").is_visible()
+
+
+def test_the_slider_never_says_more_than_its_end(visit, run):
+    # The last two tokens are the final statement, beyond the curve.
+    page = visit(run, fragment="#t=sum-0").page
+    page.locator("#curve").focus()
+    page.keyboard.press("End")
+    values = [page.locator("#curve").get_attribute(f"aria-value{name}") for name in ("now", "max")]
+    assert values == ["8", "8"]
+
+
+def test_another_trajectory_is_told_to_a_screen_reader(visit, run):
+    page = visit(run).page
+    page.locator("#tokens").focus()
+    page.keyboard.press("ArrowDown")
+    assert page.locator("#live").inner_text() == "Trajectory 1, wrong"
+
+
+@pytest.mark.parametrize("key", ["ArrowDown", "j"])
+def test_keys_step_over_a_question_without_trajectories(visit, run, key):
+    empty = replace(run.questions[0], id="q-none", prompt="Who knows?")
+    opened = visit(run.but(questions=(run.questions[0], empty, run.questions[1])))
+    page = opened.page
+    page.locator("#questions button").first.focus()
+    for number in (2, 3):
+        page.keyboard.press(key)
+        assert page.locator("#question-title").inner_text() == f"Question {number}"
+    page.locator("#questions button").nth(1).click()
+    page.keyboard.press("/")
+    assert page.evaluate("document.activeElement.id") == "question-search"
+    assert opened.problems == []
+
+
+def test_what_the_numbers_of_the_overview_are_can_be_read_without_a_pointer(visit, run):
+    page = visit(run, fragment="#v=overview").page
+    page.locator("#view-overview summary").focus()
+    page.keyboard.press("Enter")
+    assert "Trajectories whose final answer equals the gold answer" in page.locator("#definitions").inner_text()
+
+
 def test_up_and_down_in_the_question_list_choose_questions(visit, run):
     page = visit(run).page
     page.locator("#questions button").first.focus()

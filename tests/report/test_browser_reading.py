@@ -246,6 +246,15 @@ def test_the_curve_downloads_as_svg_with_its_colours_and_as_csv(visit, read_run)
     assert all(url.split("#")[0] == opened.address or url.startswith("blob:") for url in opened.requests)
 
 
+def test_a_file_s_ground_is_that_of_the_page_and_nothing_in_it_is_transparent_by_css_only(visit, read_run):
+    """Programs that do not know rgba() take it for black, and light text on no ground is lost on paper."""
+    page = visit(read_run, color_scheme="dark").page
+    _, svg = download(page, page.locator("#curve-downloads button", has_text="SVG"))
+    assert "rgba(0, 0, 0, 0)" not in svg
+    ground = ElementTree.fromstring(svg).find("{http://www.w3.org/2000/svg}rect").get("fill")
+    assert ground == page.evaluate("getComputedStyle(document.querySelector('.curve-pane')).backgroundColor")
+
+
 def test_text_that_a_spreadsheet_would_run_is_quoted(visit, read_run):
     evil = replace(read_run.readouts[0], answers=("=HYPERLINK(1)", "3", '5,"', None, "5", "5", "5", "5"))
     page = visit(read_run.but(readouts=(evil, read_run.readouts[1]))).page
@@ -270,6 +279,40 @@ def test_paper_gets_all_tokens_in_light_colours_and_the_screen_its_own_back(visi
     assert page.evaluate("document.documentElement.dataset.theme") == "light"
     page.evaluate("dispatchEvent(new Event('afterprint'))")
     assert page.evaluate("document.documentElement.dataset.theme ?? null") is None
+
+
+def test_paper_gets_the_trajectory_beside_it_too_and_the_screen_only_what_is_near(visit, long_run):
+    first = long_run.trajectories[0]
+    second = replace(first, id="long-1", repeat=1)
+    trace = replace(long_run.traces[0], id="other", trajectory_id="long-1")
+    page = visit(
+        long_run.but(trajectories=(first, second), traces=(*long_run.traces, trace)), fragment="#t=long-0&c=long-1"
+    ).page
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.locator("#compared-tokens .token").count() == 32_000
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    page.wait_for_function("document.querySelectorAll('.token').length < 8000")
+
+
+def test_on_paper_the_curve_has_room_and_choices_are_gone(visit, read_run):
+    page = visit(read_run, width=1300).page
+    page.emulate_media(media="print")
+    bottom, key = page.evaluate(
+        """["#curve svg", ".curve-key.of-answers"].map((name) => document.querySelector(name).getBoundingClientRect())
+            .map((box, n) => (n ? box.top : box.bottom))"""
+    )
+    assert bottom <= key
+    assert not page.locator("#alpha").is_visible()
+    assert not page.locator("#compare").is_visible()
+
+
+def test_paper_gets_what_is_folded(visit, run):
+    page = visit(run, fragment="#v=manifest").page
+    opened = "document.querySelectorAll('#manifest details[open]').length"
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.evaluate(opened) == 1
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.evaluate(opened) == 0
 
 
 def test_pointing_at_the_curve_of_a_long_trajectory_shows_its_token(visit, long_run):

@@ -6,6 +6,7 @@ import base64
 import csv
 import io
 import re
+from itertools import pairwise
 from xml.etree import ElementTree
 
 import pytest
@@ -86,6 +87,7 @@ def test_tabs_lead_to_views_and_the_address_names_them(visit, run):
     ]
     for key in ("overview", "frontier", "landscape", "manifest", "explorer"):
         page.locator(f'#tabs [data-view="{key}"]').click()
+        page.locator(f"#view-{key}").wait_for()
         shown = page.locator(".page-view").evaluate_all("views => views.filter((v) => !v.hidden).map((v) => v.id)")
         assert shown == [f"view-{key}"]
         assert page.locator("#tabs [aria-current]").get_attribute("data-view") == key
@@ -151,6 +153,60 @@ def test_pointer_and_keyboard_say_what_a_mark_is(visit, run):
     assert opened.problems == []
 
 
+def test_arrow_keys_enter_the_marks_at_either_end(visit, run):
+    page = visit(run, views=VIEWS, fragment="#v=frontier").page
+    for key, expected in (("ArrowRight", "wait, size"), ("ArrowLeft", "however, size")):
+        page.locator("#figure-rows .chart").focus()
+        page.keyboard.press(key)
+        assert page.locator("#figure-rows .tip").inner_text().splitlines()[0] == expected
+        page.keyboard.press("Tab")
+
+
+def test_many_series_of_one_row_stay_nearer_to_it_than_to_the_next(visit, run):
+    series = [Series(f"Pass@{k}", k, [0.5, 0.5], [0, 1]) for k in range(7)]
+    chart = Chart("many", "Accuracy", "", Axis("share", "percent"), Axis(""), series, rows=["one", "other"])
+    page = visit(run, views=(View("frontier", "Frontier", [], [chart]),), fragment="#v=frontier").page
+    page.locator("#figure-many .mark-shape").first.wait_for()
+    marks = page.locator("#figure-many .chart .mark-shape").evaluate_all(
+        "marks => marks.map((mark) => { const box = mark.getBoundingClientRect(); return box.y + box.height / 2; })"
+    )
+    first, second = marks[::2], marks[1::2]
+    assert min(second) - max(first) > max(b - a for a, b in pairwise(first)) + 3
+
+
+def test_a_chart_s_file_has_its_legend(visit, run):
+    page = visit(run, views=VIEWS, fragment="#v=frontier").page
+    _, svg = download(page, page.locator("#figure-values button", has_text="SVG"))
+    root = ElementTree.fromstring(svg)
+    assert {"cut", "full", "single"} <= {text.text for text in root.iter(f"{SVG}text")}
+    on_screen = page.locator("#figure-values .chart svg").bounding_box()["height"]
+    assert float(root.get("height")) > on_screen + 20
+    tops = [float(symbol.get("y")) for symbol in root.findall(f"{SVG}svg")]
+    assert len(tops) == 3
+    assert min(tops) >= on_screen
+
+
+def test_each_download_button_says_of_what(visit, run):
+    page = visit(run, views=VIEWS, fragment="#v=frontier").page
+    labels = page.locator(".download").evaluate_all("buttons => buttons.map((b) => b.getAttribute('aria-label'))")
+    assert len(labels) == len(set(labels)) == 2 + 4
+    assert "CSV, download the data: Effect by word" in labels
+
+
+def test_on_paper_a_chart_is_no_wider_than_its_place(visit, run):
+    page = visit(run, views=VIEWS, fragment="#v=frontier").page
+    page.locator("#figure-values .mark-shape").first.wait_for()
+    page.emulate_media(media="print")
+    width = page.evaluate(
+        """() => {  // before anything is drawn again, as on the way to paper
+            const chart = document.querySelector("#figure-values .chart");
+            chart.style.width = "250px";
+            return chart.firstElementChild.getBoundingClientRect().width;
+        }"""
+    )
+    assert width <= 250
+
+
 def test_charts_and_tables_download(visit, run):
     opened = visit(run, views=VIEWS, fragment="#v=frontier")
     page = opened.page
@@ -210,14 +266,30 @@ def test_a_surface_is_there_from_above_too(visit, run):
     page = opened.page
     wait_for_scene(page)
     page.locator("#figure-surface select").first.select_option("above")
-    page.locator(".path-line").wait_for()
+    page.locator(".chart-svg .path-line").wait_for()
     assert not page.locator(".scene").is_visible()
-    line, origin = (page.locator(f"#figure-surface .{name}").bounding_box() for name in ("path-line", "origin"))
+    assert page.locator(".from-above .chart-legend").inner_text() == "path of a trajectory that is right"
+    line, origin = (
+        page.locator(f"#figure-surface .chart-svg .{name}").bounding_box() for name in ("path-line", "origin")
+    )
     # The path begins at the weights themselves and goes up and to the right.
     assert line["x"] == pytest.approx(origin["x"] + origin["width"] / 2, abs=2.5)
     assert line["y"] + line["height"] == pytest.approx(origin["y"] + origin["height"] / 2, abs=2.5)
     page.locator("#theme").click()
     assert opened.problems == []
+
+
+def test_paper_gets_a_surface_from_above(visit, run):
+    page = visit(run, views=VIEWS, fragment="#v=landscape").page
+    wait_for_scene(page)
+    page.emulate_media(media="print")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.locator(".from-above .contour").first.is_visible()
+    assert not page.locator(".scene").is_visible()
+    page.emulate_media(media="screen")
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert not page.locator(".from-above").is_visible()
+    assert page.locator(".scene").is_visible()
 
 
 def test_a_page_without_a_surface_has_no_plotly_and_the_stricter_policy(run):
@@ -244,6 +316,8 @@ def test_hostile_text_is_inert_in_the_views(visit, run):
     opened = visit(run, views=views, fragment="#v=tokens")
     page = opened.page
     page.locator("#figure-evil .mark-shape").hover()
+    _, svg = download(page, page.locator("#figure-evil button", has_text="SVG"))
+    assert "nul\\x00nul" in ElementTree.fromstring(svg).find(f"{SVG}title").text
     page.locator("#figure-s").scroll_into_view_if_needed()
     wait_for_scene(page)
     page.wait_for_timeout(300)

@@ -71,9 +71,18 @@ def test_the_largest_logit_gap_decides_whether_updates_are_exact(gap, verdict):
     assert "1 with a least-squares update only" in claim.measured
 
 
-def test_eq_4_holds_only_where_both_cosines_lie_above_nine_tenths():
-    for whole, step, verdict in ((0.97, 0.97, "holds"), (0.97, 0.94, "does not hold"), (0.5, 0.97, "does not hold")):
-        assert judge_alignments([make_alignment_summary(estimate(whole), estimate(step))])[0].verdict == verdict
+@pytest.mark.parametrize(
+    ("whole", "step", "verdict"),
+    [
+        (0.97, 0.97, "holds"),
+        (0.97, 0.94, "undecided"),
+        (0.5, 0.97, "does not hold"),
+        (0.94, 0.5, "does not hold"),
+    ],
+)
+def test_eq_4_holds_where_both_cosines_lie_above_nine_tenths_and_fails_where_one_lies_below(whole, step, verdict):
+    """Intervals reach 0.05 either way, so that 0.94 may be 0.89 as well as 0.99."""
+    assert judge_alignments([make_alignment_summary(estimate(whole), estimate(step))])[0].verdict == verdict
 
 
 def test_one_question_alone_leaves_eq_4_undecided():
@@ -166,6 +175,15 @@ def test_accuracy_is_the_evaluation_s_where_there_is_one_else_that_of_the_run_s_
     assert chart.rows == ["m, first", "m, second"]
     assert [(s.name, s.x, s.y) for s in chart.series] == [("Pass@1", [0.3] * 2, [0, 1]), ("Pass@8", [0.6] * 2, [0, 1])]
     assert chart.caption.endswith("One note.")
+
+
+def test_more_metrics_than_looks_begin_with_the_first_look_again():
+    metrics = tuple(estimate(0.3, name=f"Pass@{k}") for k in range(1, 11))
+    score = Score("m", "first", metrics, {}, 0, 8, 8, 9.0, (), ())
+    chart = find_part(
+        describe_claims([write("a", 0)], (), evaluation=Evaluation((score,), (), "leave-out", ())), "claims-accuracy"
+    )
+    assert [series.look for series in chart.series] == [*range(8), 0, 1]
 
 
 def test_claims_of_several_models_name_them_and_a_run_without_verdicts_has_no_view():

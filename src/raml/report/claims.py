@@ -25,6 +25,7 @@ from raml.report.findings import (
     judge_updates,
     list_models,
 )
+from raml.report.looks import N_LOOKS
 from raml.report.plain import round_values, shorten_model
 from raml.report.summary_findings import judge_alignments, judge_frontiers, judge_influences
 from raml.stats import Metric, estimate_metric
@@ -94,7 +95,9 @@ def _draw_evaluation(evaluation: Evaluation) -> Chart | None:
     has_several = len({score.benchmark for score in evaluation.scores}) > 1
     rows = [score.model + (f", {score.benchmark}" if has_several else "") for score in evaluation.scores]
     series = [
-        _draw_estimates(name, look, [(place, e) for place, s in enumerate(evaluation.scores) for e in s.estimates])
+        _draw_estimates(
+            name, look % N_LOOKS, [(place, e) for place, s in enumerate(evaluation.scores) for e in s.estimates]
+        )
         for look, name in enumerate(names)
     ]
     return _draw_accuracy(rows, series, "From raml evaluate. " + " ".join(evaluation.notes))

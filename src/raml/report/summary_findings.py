@@ -13,7 +13,7 @@ from raml.records import (
     InfluenceSummary,
     name_point,
 )
-from raml.report.findings import Claim, judge_interval
+from raml.report.findings import Claim, Verdict, judge_interval
 from raml.report.frontiers import name_frontier
 from raml.report.influences import name_summary
 from raml.report.plain import shorten_model, write_interval, write_number
@@ -32,16 +32,15 @@ def judge_alignments(summaries: Sequence[AlignmentSummary]) -> list[Claim]:
         if row is None or not {"cosine", "step cosine"} <= row.means.keys():
             continue
         whole, step = row.means["cosine"], row.means["step cosine"]
-        is_known = bool(write_interval(whole) and write_interval(step))
-        is_step = min(whole.low, step.low) > STEP_ABOVE
+        verdicts = judge_interval(whole, "above", STEP_ABOVE), judge_interval(step, "above", STEP_ABOVE)
         claims.append(
             Claim(
                 f"The update is a step along the negative gradient (Eq. 4){name}",
                 f"cosine {write_number(whole.value, 4)} of whole updates, {write_number(step.value, 4)} of steps",
                 " and ".join(filter(None, (write_interval(mean, n_digits=4) for mean in (whole, step)))),
                 whole.n_questions,
-                f"both intervals lie above {STEP_ABOVE:g}",
-                "holds" if is_step else "does not hold" if is_known else "undecided",
+                f"both intervals lie above {STEP_ABOVE:g}; not if one lies below",
+                _join_verdicts(verdicts),
                 "Updates",
             )
         )
@@ -153,7 +152,7 @@ def _judge_choice(choice: FrontierChoice, frontier: Frontier, name: str) -> Clai
         " and ".join(filter(None, intervals)),
         made.n_questions,
         f"both intervals, from the other half of the questions: some saved, at most {cost} lost",
-        "does not hold" if "does not hold" in verdicts else "undecided" if "undecided" in verdicts else "holds",
+        _join_verdicts(verdicts),
         "Frontier",
     )
 
@@ -162,6 +161,11 @@ def _is_of_line(key: FrontierKey, choice: FrontierChoice) -> bool:
     """Whether a point belongs to what a rule was chosen from; early exits of all variants are one line."""
     method, variant, _ = key
     return method == choice.method and (method == "early-exit" or variant == choice.variant)
+
+
+def _join_verdicts(verdicts: Sequence[Verdict]) -> Verdict:
+    """Judge a claim that several things have to be so for: one that is not decides, then one that can't be told."""
+    return "does not hold" if "does not hold" in verdicts else "undecided" if "undecided" in verdicts else "holds"
 
 
 def _add_name(name: str, n: int) -> str:

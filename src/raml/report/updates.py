@@ -76,7 +76,8 @@ def describe_updates(
     if summaries:
         paragraphs.append(
             "Eq. 4 says that the update is a step along the negative gradient of the answer's loss: a cosine of 1 with "
-            "−∇L. The texts beside right trajectories are nulls of equal length; what they reach, any text does."
+            "−∇L. The other texts are nulls, as long as the trajectories that they stand beside, right or wrong; "
+            "what they reach, any text does. Differences are to those beside right ones."
         )
     return View(key="updates", title="Updates", paragraphs=[*paragraphs, *sentences], parts=parts)
 

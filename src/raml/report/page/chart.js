@@ -1,6 +1,6 @@
 // A chart of the views: values over values, or values of named rows, with intervals; drawn by D3 as SVG.
 
-const CHART = { top: 8, right: 14, bottom: 42, left: 54, height: 300, row: 26, mark: 46 }; // CSS pixels; mark: area
+const CHART = { top: 8, right: 14, bottom: 42, left: 54, height: 300, row: 26, lane: 7, mark: 46 }; // CSS pixels; lane: of a series in a row; mark: area
 const SHAPES = ["symbolCircle", "symbolTriangle", "symbolDiamond", "symbolSquare", "symbolCross", "symbolStar", "symbolWye", "symbolDiamond2"];
 const DASHES = ["none", "6 3", "2 3", "8 3 2 3", "1 2", "10 4", "4 2 1 2", "12 2"];
 
@@ -8,15 +8,16 @@ const DASHES = ["none", "6 3", "2 3", "8 3 2 3", "1 2", "10 4", "4 2 1 2", "12 2
 function makeChart(chart) {
   const canvas = make("div", { class: "chart", tabindex: "0", role: "img", "aria-label": `${plainText(chart.title)}. Left and right arrows move along its marks.` });
   const tip = make("div", { class: "tip", role: "status", hidden: "" });
-  const downloads = makeDownloads(chart.key, {
-    writeFigure: () => writeSvg(canvas.querySelector("svg"), chart.title),
+  const legend = makeLegend(chart);
+  const downloads = makeDownloads(chart.key, chart.title, {
+    writeFigure: () => writeSvg(canvas.querySelector("svg"), chart.title, legend),
     listRows: () => listChartRows(chart),
   });
   const figure = make(
     "figure",
     { class: "figure", id: `figure-${chart.key}` },
     make("div", { class: "figure-head" }, makeText("h3", chart.title), downloads),
-    makeLegend(chart),
+    legend,
     make("div", { class: "chart-frame" }, canvas, tip),
     makeText("figcaption", chart.caption, { class: "fine data" }),
   );
@@ -33,7 +34,7 @@ function makeChart(chart) {
     tip.hidden = false;
     const left = CHART.left + frame.shift + frame.x(point.x);
     tip.style.left = `${Math.min(left, canvas.clientWidth - 40)}px`;
-    tip.style.top = `${CHART.top + frame.y(point.y) + 14}px`;
+    tip.style.top = `${CHART.top + frame.y(point.y) + frame.shiftOf(point.series) + 14}px`;
     tip.classList.toggle("tip-left", left > canvas.clientWidth / 2);
     return undefined;
   }
@@ -45,7 +46,8 @@ function makeChart(chart) {
   canvas.addEventListener("keydown", (event) => {
     const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
     if (step === undefined || points.length === 0) return;
-    show((current + step + points.length) % points.length);
+    const from = current < 0 && step < 0 ? 0 : current; // back from none is the last
+    show((from + step + points.length) % points.length);
     event.preventDefault();
     event.stopPropagation();
   });
@@ -116,7 +118,11 @@ function drawChart(canvas, chart, pointsOf) {
   const width = Math.max(canvas.clientWidth, 220);
   const names = chart.rows.map((name) => shortenName(name, width));
   const shift = hasRows ? Math.max(0, Math.min(0.42 * width, 12 + 6.6 * Math.max(...names.map((name) => name.length))) - CHART.left) : 0;
-  const height = hasRows ? CHART.top + CHART.bottom + CHART.row * chart.rows.length : CHART.height;
+  const bold = chart.series.filter(({ faint }) => !faint);
+  // Series of one row stand a little below each other, all of them nearer to it than to the next row.
+  const shiftOf = (series) => (hasRows && !series.faint ? CHART.lane * (bold.indexOf(series) - (bold.length - 1) / 2) : 0);
+  const rowHeight = Math.max(CHART.row, CHART.lane * (bold.length + 1));
+  const height = hasRows ? CHART.top + CHART.bottom + rowHeight * chart.rows.length : CHART.height;
   const inner = { width: width - CHART.left - CHART.right - shift, height: height - CHART.top - CHART.bottom };
   const svg = d3.create("svg").attr("class", "chart-svg").attr("width", width).attr("height", height).attr("viewBox", `0 0 ${width} ${height}`);
   svg.attr("aria-hidden", "true");
@@ -124,13 +130,10 @@ function drawChart(canvas, chart, pointsOf) {
   const everything = [...pointsOf.values()].flat();
   const x = makeScale(chart.x, everything.flatMap((p) => (hasRows ? [p.x, p.low, p.high] : [p.x])), [0, inner.width]);
   const y = hasRows ? d3.scaleLinear([-0.5, chart.rows.length - 0.5], [0, inner.height]) : makeScale(chart.y, everything.flatMap((p) => [p.y, p.low, p.high]), [inner.height, 0]);
-  const frame = { svg, plot, x, y, inner, shift, hasRows };
+  const frame = { svg, plot, x, y, inner, shift, shiftOf, hasRows };
   appendAxes(frame, chart, names);
   if (chart.diagonal) appendDiagonal(frame);
-  const bold = chart.series.filter(({ faint }) => !faint);
-  for (const series of chart.series.filter(({ faint }) => faint)) appendSeries(frame, series, pointsOf.get(series), 0);
-  // Series of one row stand a little below each other.
-  bold.forEach((series, n) => appendSeries(frame, series, pointsOf.get(series), hasRows ? 7 * (n - (bold.length - 1) / 2) : 0));
+  for (const series of [...chart.series.filter(({ faint }) => faint), ...bold]) appendSeries(frame, series, pointsOf.get(series));
   canvas.replaceChildren(svg.node());
   return frame;
 }
@@ -196,8 +199,8 @@ function appendDiagonal({ plot, x, y }) {
   if (low < high) plot.append("line").attr("class", "diagonal").attr("x1", x(low)).attr("y1", y(low)).attr("x2", x(high)).attr("y2", y(high));
 }
 
-function appendSeries({ plot, x, y, hasRows }, series, points, below) {
-  const group = plot.append("g").attr("class", `look-${series.look}${series.faint ? " faint" : ""}`).attr("transform", `translate(0,${below})`);
+function appendSeries({ plot, x, y, shiftOf, hasRows }, series, points) {
+  const group = plot.append("g").attr("class", `look-${series.look}${series.faint ? " faint" : ""}`).attr("transform", `translate(0,${shiftOf(series)})`);
   const known = points.filter(({ low, high }) => low !== null && high !== null);
   const bars = group.selectAll(".interval").data(known).join("line").attr("class", "interval");
   // On a logarithmic axis an end at or below 0 lies at the axis's foot.

@@ -20,6 +20,7 @@ const compared = {
 
   /** Show a trajectory beside the chosen one; null for none. */
   choose(trajectory) {
+    if (trajectory === null && this.trajectory === null) return;
     this.trajectory = trajectory;
     this.index = null;
     this.list?.destroy();

@@ -4,6 +4,7 @@ const SVG_STYLES = [
   "fill", "fill-opacity", "stroke", "stroke-width", "stroke-dasharray", "stroke-linejoin", "stroke-linecap", "stroke-opacity", "opacity",
   "font-family", "font-size", "font-weight", "visibility",
 ]; // what the style sheet gives an element of a figure
+const TRANSPARENT = "rgba(0, 0, 0, 0)"; // as browsers write it; other programs may take it for black
 
 function saveFile(name, type, text) {
   const link = make("a", { download: name });
@@ -12,25 +13,57 @@ function saveFile(name, type, text) {
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }
 
-/** Write a figure as a file of its own: what the style sheet says of each element becomes its attributes. */
-function writeSvg(svg, title) {
+/** Write a figure, with its legend if it has one, as a file of its own. */
+function writeSvg(svg, title, legend = null) {
+  const copy = copyWithStyles(svg);
+  copy.setAttribute("xmlns", "http://www.w3.org/2000/svg");
+  if (legend) appendLegend(copy, legend);
+  const fill = getComputedStyle(svg.closest("figure, .curve-pane")).backgroundColor;
+  copy.prepend(makeSvg("title", {}, plainText(title)), makeSvg("rect", { width: "100%", height: "100%", fill }));
+  return new XMLSerializer().serializeToString(copy);
+}
+
+/** Copy SVG so that what the style sheet says of each element becomes its attributes. */
+function copyWithStyles(svg) {
   const copy = svg.cloneNode(true);
   const [originals, copies] = [svg, copy].map((root) => [root, ...root.querySelectorAll("*")]);
   originals.forEach((original, n) => {
     const style = getComputedStyle(original);
-    for (const name of SVG_STYLES) copies[n].setAttribute(name, style.getPropertyValue(name));
+    for (const name of SVG_STYLES) {
+      const value = style.getPropertyValue(name);
+      copies[n].setAttribute(name, value === TRANSPARENT ? "none" : value);
+    }
     copies[n].removeAttribute("class");
   });
-  copy.setAttribute("xmlns", "http://www.w3.org/2000/svg");
   copy.removeAttribute("aria-hidden");
-  const ground = document.createElementNS("http://www.w3.org/2000/svg", "rect");
-  for (const [name, value] of Object.entries({ width: "100%", height: "100%", fill: getComputedStyle(svg.closest("figure, .curve") ?? svg).backgroundColor })) {
-    ground.setAttribute(name, value);
+  return copy;
+}
+
+function makeSvg(tag, attributes, text = "") {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  element.textContent = text;
+  return element;
+}
+
+/** Put the entries of a legend, a list of symbols with names, under a figure, in lines as wide as it is. */
+function appendLegend(figure, legend) {
+  const [width, height] = ["width", "height"].map((name) => Number(figure.getAttribute(name)));
+  let [left, top] = [8, height + 4];
+  for (const entry of legend.children) {
+    const style = getComputedStyle(entry);
+    const wide = entry.getBoundingClientRect().width;
+    if (left > 8 && left + wide > width) [left, top] = [8, top + 20];
+    const symbol = copyWithStyles(entry.querySelector("svg"));
+    symbol.setAttribute("x", left);
+    symbol.setAttribute("y", top);
+    const text = { x: left + 36, y: top + 11, fill: style.color, "font-family": style.fontFamily, "font-size": style.fontSize };
+    figure.append(symbol, makeSvg("text", text, entry.textContent));
+    left += wide + 16;
   }
-  const name = document.createElementNS("http://www.w3.org/2000/svg", "title");
-  name.textContent = title;
-  copy.prepend(name, ground);
-  return new XMLSerializer().serializeToString(copy);
+  if (legend.children.length === 0) return;
+  figure.setAttribute("height", top + 24);
+  figure.setAttribute("viewBox", `0 0 ${width} ${top + 24}`);
 }
 
 /** Write rows as CSV (RFC 4180). Text that a spreadsheet would take for a formula gets an apostrophe before it. */
@@ -45,14 +78,14 @@ function writeCsv(rows) {
 }
 
 /** Buttons that save a figure; `writeFigure` and `listRows` are called when one is pressed. */
-function makeDownloads(name, { writeFigure, listRows }) {
+function makeDownloads(name, title, { writeFigure, listRows }) {
   const buttons = [];
   const add = (label, what, save) => {
-    const button = make("button", { type: "button", class: "download", "aria-label": `Download ${what}` }, label);
+    const button = make("button", { type: "button", class: "download", "aria-label": `${label}, ${what}: ${plainText(title)}` }, label);
     button.addEventListener("click", save);
     buttons.push(button);
   };
-  if (writeFigure) add("SVG", "the figure as SVG", async () => saveFile(`${name}.svg`, "image/svg+xml", await writeFigure()));
-  if (listRows) add("CSV", "the data as CSV", () => saveFile(`${name}.csv`, "text/csv", writeCsv(listRows())));
+  if (writeFigure) add("SVG", "download the figure", async () => saveFile(`${name}.svg`, "image/svg+xml", await writeFigure()));
+  if (listRows) add("CSV", "download the data", () => saveFile(`${name}.csv`, "text/csv", writeCsv(listRows())));
   return make("span", { class: "downloads" }, ...buttons);
 }

@@ -3,7 +3,6 @@
 /** What a question's trajectories come to: counts of outcomes, and means over those that have the value. */
 function summarizeQuestion(question, group, traceOf) {
   const mean = (values) => (values.length ? d3.mean(values) : null);
-  const falls = group.map(traceOf).filter((trace) => trace !== null).map(({ y }) => y.at(-1) - y[0]);
   const firsts = group.map(({ readout }) => readout?.first_right ?? null).filter((first) => first !== null);
   return {
     question,
@@ -12,7 +11,10 @@ function summarizeQuestion(question, group, traceOf) {
     nWrong: group.filter(({ correct }) => correct === false).length,
     nUndecided: group.filter(({ correct }) => correct === null).length,
     length: mean(group.map(({ pieces }) => pieces.length)),
-    fall: mean(falls),
+    /** Only when it is asked for, as it takes decoding all traces of the question. */
+    get fall() {
+      return mean(group.map(traceOf).filter((trace) => trace !== null).map(({ y }) => y.at(-1) - y[0]));
+    },
     first: mean(firsts),
   };
 }

@@ -1,7 +1,12 @@
 // A landscape to turn around (Plotly), and the same from above (D3), which needs no WebGL and prints well.
 
 const LOWEST_LOSS = 1e-4; // nats below which a loss counts as this much where logarithms are drawn
-const PATH_LOOKS = { true: { colour: "--look-0", dash: "solid" }, false: { colour: "--look-1", dash: "dash" }, null: { colour: "--look-7", dash: "dot" } };
+// In 3-D a colour and Plotly's name of dashes; from above, where the ground has all colours, the dashes alone.
+const PATH_LOOKS = {
+  true: { colour: "--look-0", dash: "solid", dashes: "none" },
+  false: { colour: "--look-1", dash: "dash", dashes: "7 3" },
+  null: { colour: "--look-7", dash: "dot", dashes: "2 3" },
+};
 
 function makeSurface(surface) {
   const ways = surface.paths.length ? Object.keys(surface.paths[0].places) : [];
@@ -28,8 +33,14 @@ function makeSurface(surface) {
   scene.addEventListener("keydown", (event) => turnScene(scene, event));
   scene.redraw = show; // the theme's button calls it: WebGL does not follow the style sheet
   redrawOnResize(above, () => isAbove() && show());
-  const downloads = makeDownloads(surface.key, {
-    writeFigure: () => (isAbove() ? writeSvg(above.querySelector("svg"), surface.title) : writeScene(scene, surface.title)),
+  // Paper gets the picture from above: the other may not be drawn yet, and turns light only after the page was printed.
+  addEventListener("beforeprint", () => {
+    above.hidden = false;
+    drawFromAbove(above, surface, chosen());
+  });
+  addEventListener("afterprint", () => (above.hidden = !isAbove()));
+  const downloads = makeDownloads(surface.key, surface.title, {
+    writeFigure: () => (isAbove() ? writeSvg(above.querySelector("svg"), surface.title, above.querySelector("ul")) : writeScene(scene, surface.title)),
     listRows: () => listSurfaceRows(surface),
   });
   const choices = make("div", { class: "choices fine" }, kind, ways.length > 1 ? way : "");
@@ -180,7 +191,7 @@ function drawFromAbove(container, surface, way) {
     const line = d3.line((k) => x(alphas[k]).toFixed(1), (k) => y(betas[k]).toFixed(1)).defined((k) => alphas[k] !== null && betas[k] !== null);
     const points = d3.range(alphas.length);
     map.append("path").attr("class", "path-casing").attr("d", line(points));
-    map.append("path").attr("class", "path-line").attr("d", line(points)).attr("stroke-dasharray", path.correct === true ? "none" : path.correct === false ? "7 3" : "2 3");
+    map.append("path").attr("class", "path-line").attr("d", line(points)).attr("stroke-dasharray", PATH_LOOKS[path.correct].dashes);
   }
   plot.append("circle").attr("class", "origin").attr("cx", x(0)).attr("cy", y(0)).attr("r", 4);
   const foot = plot.append("g").attr("class", "axis").attr("transform", `translate(0,${inner.height})`);
@@ -189,7 +200,19 @@ function drawFromAbove(container, surface, way) {
   appendAxisLabel(plot, "α", inner.width / 2, inner.height + 36, 0);
   appendAxisLabel(plot, "β", -40, inner.height / 2, -90);
   appendColourKey(plot, surface, levels, colour, inner);
-  container.replaceChildren(svg.node());
+  container.replaceChildren(svg.node(), makeDashLegend(surface.paths));
+}
+
+/** Which dashes mean which outcome, of those that are there. */
+function makeDashLegend(paths) {
+  const outcomes = Object.keys(PATH_LOOKS).filter((outcome) => paths.some(({ correct }) => String(correct) === outcome));
+  const items = outcomes.map((outcome) => {
+    const svg = d3.create("svg").attr("width", 30).attr("height", 14).attr("aria-hidden", "true");
+    svg.append("path").attr("class", "path-casing").attr("d", "M0,7H30");
+    svg.append("path").attr("class", "path-line").attr("d", "M0,7H30").attr("stroke-dasharray", PATH_LOOKS[outcome].dashes);
+    return make("li", {}, svg.node(), `path of a trajectory that is ${VERDICTS[outcome].name}`);
+  });
+  return make("ul", { class: "chart-legend fine" }, ...items);
 }
 
 function appendColourKey(plot, surface, levels, colour, inner) {

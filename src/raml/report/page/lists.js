@@ -20,7 +20,9 @@ function formatFigure({ value, unit }) {
   return unit === "nats" ? formatNumber(value, 2) : value.toLocaleString("en");
 }
 
-function renderOverview(container, figures, models) {
+function renderOverview({ container, definitions }, figures, models) {
+  definitions.replaceChildren();
+  for (const { label, definition } of figures) appendFact(definitions, label, definition);
   const tiles = figures.map((figure) =>
     make(
       "div",
@@ -28,7 +30,6 @@ function renderOverview(container, figures, models) {
       make("dt", {}, figure.label),
       make("dd", { class: "value" }, formatFigure(figure)),
       make("dd", { class: "fine" }, figure.detail),
-      make("dd", { class: "definition" }, figure.definition),
     ),
   );
   const names = models.map((name) => makeText("dd", name, { class: "data value names" }, { limit: 90 }));

@@ -17,9 +17,10 @@ function writeAddressSoon() {
   }, 250);
 }
 
-/** Select what the address names; one that names only a view leaves the rest as it is. */
+/** Select what the address names; one that names only a view leaves the rest as it is, one that names nothing leaves all. */
 function readAddress() {
   const view = new URLSearchParams(location.hash.slice(1));
+  if (state.question && !["v", "q", "t"].some((name) => view.has(name))) return writeAddressSoon(); // as the skip link does
   const isView = byId(`view-${view.get("v")}`)?.classList.contains("page-view");
   state.view = isView ? view.get("v") : "explorer";
   showView(state.view);
@@ -51,6 +52,7 @@ function stepTrajectory(offset) {
   if (!next) return;
   const hadFocus = document.activeElement.closest("#trajectories") !== null;
   selectTrajectory(next);
+  byId("live").textContent = `Trajectory ${next.repeat}, ${VERDICTS[String(next.correct)].name}`;
   if (hadFocus) byId("trajectories").querySelector("[aria-current]").focus();
 }
 
@@ -63,7 +65,7 @@ function stepQuestion(offset) {
 }
 
 function handleKey(event) {
-  if (event.ctrlKey || event.metaKey || event.altKey || !state.trajectory || state.view !== "explorer") return;
+  if (event.ctrlKey || event.metaKey || event.altKey || state.view !== "explorer") return;
   const target = event.target instanceof Element ? event.target : document.body;
   if (event.key === "Escape" && target.matches("input[type=search]")) return target.blur();
   if (target.closest("select, input, pre, summary")) return;
@@ -76,8 +78,8 @@ function handleKey(event) {
   const offset = { ArrowDown: 1, ArrowUp: -1, j: 1, k: -1 }[event.key];
   const isVertical = event.key === "ArrowDown" || event.key === "ArrowUp";
   if (["ArrowLeft", "ArrowRight"].includes(event.key) || (isInside && ["Home", "End"].includes(event.key))) {
-    if (state.list.length) moveTo(stepToken(event), { reveal: true, announce: true });
-  } else if (isVertical && target.closest("#questions")) {
+    if (state.list?.length) moveTo(stepToken(event), { reveal: true, announce: true });
+  } else if (offset !== undefined && target.closest("#questions")) {
     stepQuestion(offset);
   } else if (offset !== undefined && (isInside || !isVertical)) {
     stepTrajectory(offset);

@@ -138,7 +138,7 @@ function showCurve() {
     // After x tokens the last one read is x − 1; before any token, the first is the nearest.
     onMove: (x) => moveTo(Math.max(0, x - 1), { reveal: true }),
   });
-  byId("curve").setAttribute("aria-valuemax", String(Math.max(0, trace.x.at(-1) - 1)));
+  byId("curve").setAttribute("aria-valuemax", String(state.trajectory.pieces.length - 1));
   placeMarker();
 }
 
@@ -252,13 +252,21 @@ function toggleTheme() {
   showTheme();
 }
 
-/** Paper is white and holds everything: print in light colours, all tokens included, then go back. */
+/** Paper is white and holds everything: print in light colours, all tokens and what is folded included, then go back. */
 function printLight() {
-  state.list?.showAll();
+  const lists = [state.list, compared.list].filter(Boolean);
+  const folded = [...document.querySelectorAll(".page-view:not([hidden]) details:not([open])")];
   const theme = document.documentElement.dataset.theme;
+  for (const list of lists) list.showAll();
+  for (const box of folded) box.open = true;
   document.documentElement.dataset.theme = "light";
   showTheme();
-  addEventListener("afterprint", () => restoreTheme(theme), { once: true });
+  const goBack = () => {
+    for (const list of lists) list.showNear();
+    for (const box of folded) box.open = false;
+    restoreTheme(theme);
+  };
+  addEventListener("afterprint", goBack, { once: true });
 }
 
 function restoreTheme(theme) {
@@ -301,13 +309,13 @@ function showQuestions() {
 
 function start() {
   renderTabs(data.views);
-  renderOverview(byId("overview"), data.overview, data.models);
+  renderOverview({ container: byId("overview"), definitions: byId("definitions") }, data.overview, data.models);
   renderManifest(byId("manifest"), data.manifest);
   if (data.settings?.target === "own") byId("target").textContent = "its own final";
   byId("settings").replaceChildren(...describeSettings(data));
   byId("alpha").value = chooseAlpha();
   const writeFigure = () => writeSvg(byId("curve").querySelector("svg"), `L-hat along trajectory ${state.trajectory.id}`);
-  byId("curve-downloads").replaceChildren(makeDownloads("curve", { writeFigure, listRows: listCurveRows }));
+  byId("curve-downloads").replaceChildren(makeDownloads("curve", "L-hat along the trajectory", { writeFigure, listRows: listCurveRows }));
   showQuestions();
 
   onButton("questions", ({ id }) => selectQuestion(questionOf.get(id)));
@@ -324,6 +332,7 @@ function start() {
   addEventListener("beforeprint", printLight);
   document.addEventListener("keydown", handleKey);
   addEventListener("hashchange", readAddress);
+  byId("tabs").addEventListener("click", () => clearTimeout(addressTimer)); // else the old address may overwrite the tab's before it is read
   search.listen();
   compared.listen();
 

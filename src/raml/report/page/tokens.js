@@ -8,7 +8,7 @@ const WHOLE = 3000; // tokens up to which all of a trajectory is in the page at 
 /**
  * Fill the container with a trajectory's tokens.
  *
- * Returns {length, spanOf, shade, showAll, destroy}: `spanOf(i)` is the token's element, made if it was not there;
+ * Returns {length, spanOf, shade, showAll, showNear, destroy}: `spanOf(i)` is the token's element, made if it was not there;
  * `shade(scale)` colours all tokens, full where the size of the change reaches `scale` nats.
  */
 function makeTokenList(container, trajectory, trace) {
@@ -53,8 +53,12 @@ function makeTokenList(container, trajectory, trace) {
       scale = newScale;
       for (const chunk of chunks) chunk.spans?.forEach((span, n) => shadeToken(span, changeAt(trace, chunk.start + n), scale));
     },
-    /** Put all tokens into the page, for paper. */
+    /** Put all tokens into the page, for paper; `showNear` takes those out again that are not in sight. */
     showAll: () => chunks.forEach(build),
+    showNear() {
+      if (isWhole) return;
+      for (const { element } of chunks) observer.unobserve(element), observer.observe(element);
+    },
     destroy: () => (observer.disconnect(), container.replaceChildren()),
   };
 }

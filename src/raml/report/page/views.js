@@ -30,7 +30,8 @@ function showView(key) {
 function renderView(section, view) {
   const paragraphs = view.paragraphs.map((text) => makeText("p", text, { class: "data lead" }));
   const parts = view.parts.map((part) => (part.loss ? makeSurface(part) : part.headings ? makeTable(part) : makeChart(part)));
-  section.replaceChildren(...paragraphs, make("div", { class: "parts" }, ...parts));
+  const title = view.key === "overview" ? [] : [make("h2", { class: "visually-hidden view-title" }, plainText(view.title))];
+  section.replaceChildren(...title, ...paragraphs, make("div", { class: "parts" }, ...parts));
 }
 
 function makeTable(table) {
@@ -40,7 +41,7 @@ function makeTable(table) {
   return make(
     "figure",
     { class: "figure wide", id: `figure-${table.key}` },
-    make("div", { class: "figure-head" }, makeText("h3", table.title), makeDownloads(table.key, { listRows })),
+    make("div", { class: "figure-head" }, makeText("h3", table.title), makeDownloads(table.key, table.title, { listRows })),
     make("div", { class: "table-frame", tabindex: "0", role: "group", "aria-label": plainText(table.title) }, make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows))),
     makeText("figcaption", table.caption, { class: "fine data" }),
   );
