@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import ast
 import re
-from importlib import import_module
+from functools import cache
 from pathlib import Path
 from urllib.parse import unquote
 
+import griffe
 from cyclopts.docs.markdown import generate_markdown_docs
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
@@ -101,11 +102,11 @@ def write_names(modules: list[str]) -> str:
         if not name.startswith("_"):
             homes.setdefault(raml._HOMES[name], []).append(name)
     for module in modules:
-        lines += [f"## [{module}]({module}.md)", "", _read_first_line(import_module(module).__doc__), ""]
+        lines += [f"## [{module}]({module}.md)", "", read_first_line(module), ""]
         if module in homes:
             lines += ["| name | |", "|---|---|"]
         for name in homes.get(module, ()):
-            lines.append(f"| [`{name}`][{module}.{name}] | {_read_first_line(getattr(raml, name).__doc__)} |")
+            lines.append(f"| [`{name}`][{module}.{name}] | {read_first_line(f'{module}.{name}')} |")
         lines.append("")
     return "\n".join(lines)
 
@@ -129,6 +130,24 @@ def read_exports(name: str) -> list[str]:
     return []
 
 
+@cache
+def read_package() -> griffe.Object | griffe.Alias:
+    """Read the package's source. Nothing is imported for it, so the site is built without loading torch."""
+    return griffe.load("raml", search_paths=[SOURCE])
+
+
+def find_object(name: str) -> griffe.Object | griffe.Alias:
+    """Find a module, function, class or value by its full name."""
+    _, _, path = name.partition(".")
+    return read_package()[path]
+
+
+def read_first_line(name: str) -> str:
+    """Read the first line of an object's docstring, for a cell of a table."""
+    docstring = find_object(name).docstring
+    return "" if docstring is None else docstring.value.split("\n")[0].replace("|", "\\|")
+
+
 def _link(found: re.Match[str]) -> str:
     """Link a name to where the reference has it, which autorefs looks up; what isn't public stays as it is."""
     name = found[1]
@@ -136,13 +155,9 @@ def _link(found: re.Match[str]) -> str:
     if home == "raml" and last in raml._HOMES:
         return f"[`{name}`][{raml._HOMES[last]}.{last}]"
     modules = list_modules()
-    if name in modules or (home in modules and last in (read_exports(home) or vars(import_module(home)))):
+    if name in modules or (home in modules and last in (read_exports(home) or find_object(home).members)):
         return f"[`{name}`][{name}]"
     return found[0]
-
-
-def _read_first_line(text: str | None) -> str:
-    return (text or "").strip().split("\n")[0].replace("|", "\\|")
 
 
 def _mention(found: re.Match[str], page: Page) -> str:

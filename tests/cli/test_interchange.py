@@ -251,9 +251,18 @@ def test_a_file_is_replaced_only_if_asked(raml, sampled, tmp_path):
     assert len(file.read_text().splitlines()) == 18
 
 
-@pytest.mark.parametrize(
-    ("format", "name"), [("trl", "a.txt"), ("inspect", "a.jsonl"), ("rollouts", "a.eval"), ("trl", "none/a.jsonl")]
-)
+@pytest.mark.parametrize("format", ["trl", "verl"])
+def test_the_folder_of_an_export_is_made_but_never_in_the_place_of_a_file(raml, sampled, tmp_path, format):
+    assert raml("export", format, sampled, tmp_path / "new" / "inner" / "a.jsonl")[0] == 0
+    assert (tmp_path / "new" / "inner" / "a.jsonl").read_text()
+    expect_error(
+        raml("export", format, sampled, tmp_path / "new" / "inner" / "a.jsonl" / "b.jsonl"), "can't be written"
+    )
+    expect_error(raml("export", "trl", sampled, tmp_path / "other" / "b.jsonl", "--writer", "x"), "They are by tiny")
+    assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize(("format", "name"), [("trl", "a.txt"), ("inspect", "a.jsonl"), ("rollouts", "a.eval")])
 def test_a_file_that_can_not_be_written_leaves_nothing(raml, sampled, tmp_path, format, name):
     expect_error(raml("export", format, sampled, tmp_path / name), name)
     assert list(tmp_path.iterdir()) == []

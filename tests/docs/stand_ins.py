@@ -5,6 +5,7 @@ import shlex
 
 STAND_INS = {
     "Qwen/Qwen3-0.6B": "tiny",
+    "Qwen/Qwen3-1.7B": "tiny-grpo",
     "MODEL_FOLDER": "tiny",
     "MODEL": "tiny",
     "RUN": "runs/any",
@@ -59,8 +60,8 @@ BEFORE = {
 ROWS = {"own-trajectories.md": "responses.jsonl"}
 """Files that a page shows in a block of JSON."""
 
-REPEATED = ("cluster.md", "own-model.md")
-"""Pages with nothing but other pages' commands: `make test-slow` alone runs them."""
+REPEATED = ("README.md", "own-model.md")
+"""Pages with nothing but other pages' commands and options: `make test-slow` alone runs them."""
 
 NOT_RUN = {
     r"raml questions (aime|math500|livemath|gpqa|livecode|orz)": "a data set of the Hub",

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,25 @@ def test_the_readmes_example_draws_each_question(folder):
     exec(compile(block.text, block.name, "exec"), names)
     assert len(names["traces"]) == 32
     assert len(names["figure"].axes) == 8
+
+
+def list_uses(page):
+    """Which commands with which options a page's runnable command lines have; an option of `raml` itself is one too."""
+    uses = set()
+    for command in (command for block in read_blocks(page, "sh") for command in block.commands):
+        if find_reason(command) is None:
+            words = shlex.split(command)[1:]
+            name = " ".join(words[2:4]) if words[0] == "--config" else words[0]
+            uses |= {(name, word) for word in ("", *words) if not word or word.startswith("--")}
+    return uses
+
+
+@pytest.mark.parametrize("name", REPEATED)
+def test_what_a_page_of_repeated_commands_says_is_run_on_other_pages(name):
+    elsewhere = set().union(*(list_uses(page) for page in RUN_PAGES if page.name not in REPEATED))
+    (page,) = [page for page in RUN_PAGES if page.name == name]
+    assert list_uses(page)
+    assert list_uses(page) - elsewhere == set()
 
 
 def test_each_stand_in_and_each_reason_is_needed():

@@ -24,7 +24,7 @@ from raml.interchange import (
     write_verl_rollouts,
 )
 from raml.records import PromptSettings, Question, Trajectory
-from raml.store import Run
+from raml.store import Run, writing
 from raml.training.settings import PairChoice
 
 Format = Literal[
@@ -88,7 +88,7 @@ def export_file(
     run
         The run folder to read.
     file
-        The file to write: .jsonl or .parquet; .eval or .json for inspect.
+        The file to write: .jsonl or .parquet; .eval or .json for inspect. Its folder is made if need be.
     overwrite
         Replace the file if it exists.
     limit
@@ -117,10 +117,12 @@ def export_file(
         raise RunError(f"{file} exists. Choose another name, or replace it with --overwrite.")
     questions, n_redacted = _choose_questions(Run(run), limit, include_redacted=include_redacted)
     if format == "verl":
+        _make_folder(file)
         write_verl(file, [(question, _write_message(question, None)) for question in questions], records=records)
         n_rows, notes = len(questions), []
     else:
         responses = _choose_responses(Run(run), questions, only_right=only_right, writer=writer)
+        _make_folder(file)
         if format == "trl-preference":
             made, notes = _choose_pairs(questions, responses, pairs, n, seed)
             write_trl_preference(file, made, records=records, chat=chat)
@@ -137,6 +139,11 @@ def export_file(
     for note in notes:
         say(note)
     say(f"Next: raml import {format} {file} RUN --model MODEL   (reads it back)")
+
+
+def _make_folder(file: Path) -> None:
+    with writing(file.parent):
+        file.parent.mkdir(parents=True, exist_ok=True)
 
 
 def _choose_questions(run: Run, limit: int | None, *, include_redacted: bool) -> tuple[list[Question], int]:

@@ -77,7 +77,7 @@ def write_default(value: object) -> str | None:
     if isinstance(value, bool):
         return "yes" if value else None
     if isinstance(value, float):
-        return f"{value:g}"
+        return re.sub(r"e([+-])0", r"e\1", f"{value:g}")
     if isinstance(value, str):
         text = value.replace("\\", "\\\\").replace("\n", "\\n") if "\n" in value else value
         return f'"{text}"' if " " in text or "\\" in text else text

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import ClassVar
 
@@ -66,11 +67,13 @@ def show_help(topic: str | None = None) -> None:
         width = max(map(len, pages)) + 4
         for name, path in pages.items():
             say(f"  {name}".ljust(width) + read_title(path))
-        say("\nRead one with `raml help PAGE`.")
+        say("\nRead one with `raml help PAGE`; `raml help index` says where to begin.")
         return
     name = topic if topic in pages else PAGES.get(topic, topic)
     if name not in pages:
-        raise DataError(f"There is no page {topic!r}. `raml help` lists the pages, `raml --help` the commands.")
+        near = [page for page in pages if topic in page] or get_close_matches(topic, pages)
+        hint = f" Did you mean {' or '.join(near)}?" if near else ""
+        raise DataError(f"There is no page {topic!r}.{hint} `raml help` lists the pages, `raml --help` the commands.")
     text = prepare_page(pages[name].read_text(encoding="utf-8"), pages)
     if console.is_terminal:
         console.print(Page(text), width=min(console.width, MAX_WIDTH), soft_wrap=False)

@@ -124,7 +124,7 @@ def _describe(surface: Surface, draw: str) -> str:
     if draw == "paper":
         return f"{surface.title}; trajectories as in the paper:\nα is time, β where the surface is closest to L̂ᵢ"
     shares = [100 * path.off_plane_share for path in surface.paths if path.length]
-    spread = f"{min(shares):.1f}–{max(shares):.1f}" if len(shares) > 1 else f"{sum(shares):.1f}"
+    spread = "–".join(dict.fromkeys(f"{share:.1f}" for share in (min(shares), max(shares)))) if shares else "0.0"
     n_outside = sum(int(np.isnan(interpolate(surface, path.coordinates)).sum()) for path in surface.paths)
     text = f"{surface.title}; feet of θ'ᵢ on the plane\n{spread} % of the paths' length lies off the plane"
     return text + (f"; {n_outside} points outside are not drawn" if n_outside else "")

@@ -60,8 +60,8 @@ class PromptSettings:
     """How a question becomes token ids. The defaults are the paper's wording."""
 
     instruction: str | None = None
-    """Follows the question after a blank line; "" leaves it out. None: the question's own or, if it has none, its
-    kind's (`raml.prompts.INSTRUCTIONS`). Records hold the text."""
+    """Follows the question after a blank line; "" leaves it out. By default the question's own or, where it has none,
+    that of its kind (`raml help questions` has them). Records hold the text."""
     mode: Mode = "think"
     """"nothink" uses the template's own empty thinking block, or the delimiter sentence where there is none."""
     delimiter: str = "Therefore, after all this, I believe the answer is"

@@ -37,12 +37,14 @@ class SamplingSettings:
     temperature: float = 0.6
     """0 takes the most likely token."""
     top_p: float = 0.95
+    """Keeps the most likely tokens until their probabilities add up to this; 1 keeps all."""
     top_k: int = 40
-    """0 keeps all tokens."""
+    """Keeps so many of the most likely tokens; 0 keeps all."""
     min_p: float = 0.0
     """Drops tokens below this share of the most likely token's probability; 0 keeps all."""
     max_new_tokens: int | None = None
-    """None: 2,048, or half of the model's context where that is less. Records hold the number."""
+    """Longest response in tokens; by default 2,048, or half of the model's context where that is less. Records hold the
+    number."""
     seed: int = 0
     """With question id and repeat index it fixes a trajectory's random numbers, whatever else is in the batch."""
 

@@ -80,7 +80,9 @@ class AlignmentSettings:
     """What Eq. 4 is tested on."""
 
     bridge: str = TraceSettings.bridge
+    """Text between prompt and answer, where the loss is measured."""
     span: Literal["reasoning", "all"] = "reasoning"
+    """Follow the trajectory up to its final answer statement, or through it."""
     n_prefixes: int = 8
     """Most prefixes that are measured, evenly spaced, the span's end among them; prefix 0 moves nothing."""
     n_directions: int = 16
@@ -141,12 +143,14 @@ class AdaptSettings:
     """The explicit inner loop: gradient steps on the trajectory as text."""
 
     optimizer: Literal["sgd", "adam"] = "sgd"
+    """What takes the steps: plain SGD, or Adam with its usual moments."""
     rate: float | None = None
-    """Step size, of plain SGD or of Adam with its usual moments. None takes what models of this size bear: 0.1 and 3e-4
-    below ten million weights, 1e-3 and 1e-5 above. Records hold the number."""
+    """Step size; by default what models of this size bear: 0.1 (SGD) and 3e-4 (Adam) below ten million weights, 1e-3
+    and 1e-5 above. Records hold the number."""
     n_steps: int = 8
     """Each on all of the trajectory's tokens."""
     bridge: str = TraceSettings.bridge
+    """Text between prompt and answer, where the answer is asked without the trajectory."""
     span: Literal["reasoning", "all"] = "reasoning"
     """Learn the trajectory up to its final answer statement, or through it."""
     weights: str = ""

@@ -123,7 +123,7 @@ class OuterLoopSettings:
 class SftSettings(OuterLoopSettings):
     """Supervised fine-tuning: the off-policy outer loop, negative log-likelihood of given trajectories.
 
-    The defaults are the paper's (PAPER: learning rate 1e-5, batch 256, one epoch, responses of up to 18,432 tokens).
+    The defaults are the paper's: learning rate 1e-5, batch 256, one epoch.
     """
 
     trajectories: tuple[Path, ...] = ()
@@ -192,9 +192,11 @@ class GrpoSettings(OuterLoopSettings):
     format: ResponseFormat = "conclusion"
     """What the reward calls right format; see `raml.answers.has_format`."""
     temperature: float = 1.0
+    """Of the rollouts; 1 draws them as the model is."""
     top_p: float = 1.0
+    """Rollouts keep the most likely tokens until their probabilities add up to this; 1 keeps all."""
     top_k: int = 0
-    """0 keeps all tokens."""
+    """Rollouts keep so many of the most likely tokens; 0 keeps all."""
     max_prompt_length: int = 1024
     """Longest prompt in tokens; questions with longer ones are left out."""
     max_completion_length: int | None = None
