@@ -47,6 +47,7 @@ from raml.records.questions import CodeTests, PromptSettings, Question
 from raml.records.studies import Finding, NotedStep, Rule, StudyResult, StudyScale, StudyVerdict
 from raml.records.trajectories import ModelIdentity, SamplingSettings, Trajectory
 from raml.records.updates import (
+    EQUATION_HOLDS,
     Adaptation,
     AdaptSettings,
     Alignment,
@@ -59,6 +60,7 @@ from raml.records.updates import (
 )
 
 __all__ = [
+    "EQUATION_HOLDS",
     "SCHEMA_VERSION",
     "AdaptSettings",
     "Adaptation",

@@ -16,6 +16,9 @@ from raml.records.evaluation import Estimate
 from raml.records.probes import TraceSettings
 from raml.records.trajectories import ModelIdentity
 
+EQUATION_HOLDS = 0.9
+"""A cosine of an update with −∇L from which on Eq. 4 is said to hold."""
+
 
 @dataclass(frozen=True)
 class UpdateSettings:

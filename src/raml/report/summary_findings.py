@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from raml.records import (
+    EQUATION_HOLDS,
     AlignmentSummary,
     Frontier,
     FrontierChoice,
@@ -19,8 +20,6 @@ from raml.report.influences import name_summary
 from raml.report.plain import shorten_model, write_interval, write_number
 from raml.stats import write_relation
 
-STEP_ABOVE = 0.9
-"""Cosine above which an update counts as a step along the gradient, as `raml align` has it."""
 SIGNIFICANT = 0.05
 
 
@@ -32,14 +31,14 @@ def judge_alignments(summaries: Sequence[AlignmentSummary]) -> list[Claim]:
         if row is None or not {"cosine", "step cosine"} <= row.means.keys():
             continue
         whole, step = row.means["cosine"], row.means["step cosine"]
-        verdicts = judge_interval(whole, "above", STEP_ABOVE), judge_interval(step, "above", STEP_ABOVE)
+        verdicts = judge_interval(whole, "above", EQUATION_HOLDS), judge_interval(step, "above", EQUATION_HOLDS)
         claims.append(
             Claim(
                 f"The update is a step along the negative gradient (Eq. 4){name}",
                 f"cosine {write_number(whole.value, 4)} of whole updates, {write_number(step.value, 4)} of steps",
                 " and ".join(filter(None, (write_interval(mean, n_digits=4) for mean in (whole, step)))),
                 whole.n_questions,
-                f"both intervals lie above {STEP_ABOVE:g}; not if one lies below",
+                f"both intervals lie above {EQUATION_HOLDS:g}; not if one lies below",
                 _join_verdicts(verdicts),
                 "Updates",
             )

@@ -11,7 +11,15 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from raml.errors import DataError
-from raml.records import Alignment, AlignmentDifference, AlignmentRow, AlignmentSummary, Estimate, Trajectory
+from raml.records import (
+    EQUATION_HOLDS,
+    Alignment,
+    AlignmentDifference,
+    AlignmentRow,
+    AlignmentSummary,
+    Estimate,
+    Trajectory,
+)
 from raml.stats import adjust_holm, average_questions, compute_paired_p_value, estimate_mean, write_relation
 
 RANDOM = "random direction"
@@ -19,8 +27,6 @@ GROUPS = ("right", "wrong", "undecided", "other question", "shuffled", "random t
 COMPARED = ("cosine", "layer cosine", "step cosine", "similarity")
 """What right trajectories are compared with other texts in."""
 MEASURES = (*COMPARED, "predicted", "true", "agreement")
-HOLDS = 0.9
-"""A cosine from which on Eq. 4 is said to hold."""
 SIGNIFICANT = 0.05
 
 
@@ -202,7 +208,7 @@ def judge_equation(summary: AlignmentSummary) -> str:
     whole, step = right.means["cosine"], right.means["step cosine"]
     if not math.isfinite(whole.low + step.low):
         return f"Whether Eq. 4 holds in {summary.model} can't be said: one question alone tells nothing about others."
-    holds = min(whole.low, step.low) > HOLDS
+    holds = min(whole.low, step.low) > EQUATION_HOLDS
     numbers = (
         f"over {whole.n_questions} questions the steps of right trajectories have a mean cosine of "
         f"{write_cosine(step)} with −∇L and the whole updates {write_cosine(whole)}, where Eq. 4 requires 1 and "
