@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from dataclasses import dataclass, field
 
 import pytest
@@ -50,6 +51,14 @@ class Visit:
 
     def current_card(self):
         return self.page.locator("#trajectories [aria-current]").get_attribute("data-id")
+
+
+def wait_until(page, expression, seconds=30):
+    """Wait for an expression to be true. Playwright's own way lets the page run it, which the page's policy forbids."""
+    end = time.monotonic() + seconds
+    while not page.evaluate(f"Boolean({expression})"):
+        assert time.monotonic() < end, f"not true in {seconds} s: {expression}"
+        page.wait_for_timeout(50)
 
 
 def curve_point(page, share, height=0.5):

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.report.browsing import curve_point, needs_browser
+from tests.report.browsing import curve_point, needs_browser, wait_until
 
 pytestmark = needs_browser
 
@@ -141,7 +141,7 @@ def test_the_skip_link_leads_to_the_content_of_the_tab_that_is_open(visit, run):
     page = visit(run, fragment="#v=manifest").page
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
-    page.wait_for_function("document.activeElement.id === 'main'")
+    wait_until(page, "document.activeElement.id === 'main'")
     page.wait_for_url(re.compile("v=manifest"))
     assert page.locator("#view-manifest").is_visible()
 

@@ -13,7 +13,7 @@ import pytest
 
 from raml.records import Question
 from raml.report import build_report
-from tests.report.browsing import curve_point, needs_browser
+from tests.report.browsing import curve_point, needs_browser, wait_until
 from tests.report.conftest import Run, make_readout, make_run, make_trace, make_trajectory
 
 pytestmark = needs_browser
@@ -234,6 +234,8 @@ def test_the_curve_downloads_as_svg_with_its_colours_and_as_csv(visit, read_run)
     assert page.evaluate("getComputedStyle(document.querySelector('.line-smooth')).stroke") in strokes
     assert "var(" not in svg
     assert "class=" not in svg
+    names = [text.text for text in root.findall("{http://www.w3.org/2000/svg}text")]  # of the legend under the curve
+    assert names == ["own answer right", "wrong", "undecided", "no answer", "L̂", "smoothed", "other trajectories"]
     name, text = download(page, page.locator("#curve-downloads button", has_text="CSV"))
     rows = list(csv.reader(io.StringIO(text)))
     assert name == "curve.csv"
@@ -242,8 +244,25 @@ def test_the_curve_downloads_as_svg_with_its_colours_and_as_csv(visit, read_run)
     assert [float(row[2]) for row in own] == [3.0, 2.75, 2.5, 2.0, 1.0, 0.25, 0.5, 0.125]
     assert [row[4] for row in own] == ["3", "3", "5", "", "5", "5", "5", "5"]
     assert {row[0] for row in rows[1:]} == {"sum-0", "sum-1"}
+    page.locator("#siblings").uncheck()
+    _, alone = download(page, page.locator("#curve-downloads button", has_text="SVG"))
+    assert "other trajectories" not in alone
     assert opened.problems == []
     assert all(url.split("#")[0] == opened.address or url.startswith("blob:") for url in opened.requests)
+
+
+def test_words_are_explained_without_a_pointer_too(visit, read_run):
+    page = visit(read_run).page
+    page.locator("summary", has_text="What these words mean").click()
+    said = dict(
+        zip(page.locator("#terms dt").all_inner_texts(), page.locator("#terms dd").all_inner_texts(), strict=True)
+    )
+    assert list(said) == [
+        "Shading", "Probability", "Own answer", "Confidence", "Margin", "Overthinking", "Smoothing", "Beside",
+    ]  # fmt: skip
+    assert page.locator("#scale").get_attribute("title") == said["Shading"]
+    assert page.locator("#alpha").get_attribute("title") == said["Smoothing"]
+    assert page.get_by_text("Confidence", exact=True).first.get_attribute("title") == said["Confidence"]
 
 
 def test_a_file_s_ground_is_that_of_the_page_and_nothing_in_it_is_transparent_by_css_only(visit, read_run):
@@ -291,7 +310,7 @@ def test_paper_gets_the_trajectory_beside_it_too_and_the_screen_only_what_is_nea
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert page.locator("#compared-tokens .token").count() == 32_000
     page.evaluate("dispatchEvent(new Event('afterprint'))")
-    page.wait_for_function("document.querySelectorAll('.token').length < 8000")
+    wait_until(page, "document.querySelectorAll('.token').length < 8000")
 
 
 def test_on_paper_the_curve_has_room_and_choices_are_gone(visit, read_run):

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 import pytest
 
 from raml.report.charts import Axis, Chart, Path, Series, Surface, Table, View
-from tests.report.browsing import needs_browser
+from tests.report.browsing import needs_browser, wait_until
 from tests.report.conftest import HOSTILE_PIECES
 from tests.report.test_browser_reading import download
 
@@ -108,8 +108,30 @@ def test_a_link_to_a_view_keeps_the_trajectory(visit, run):
 
 def test_a_view_that_is_not_there_is_told(visit, run):
     opened = visit(run, views=VIEWS, fragment="#v=updates")
-    assert opened.page.locator("#status").inner_text().startswith("The link names a question, trajectory or view")
+    assert (
+        opened.page.locator("#status").inner_text().startswith("The link names a question, trajectory, view or figure")
+    )
     assert opened.page.locator("#view-explorer").is_visible()
+
+
+def test_a_link_leads_to_a_figure_and_stays_in_the_address(visit, run):
+    opened = visit(run, views=VIEWS, fragment="#t=sum-1&i=4")
+    page = opened.page
+    page.locator('#tabs [data-view="frontier"]').click()
+    page.locator("#figure-rows").get_by_role("link", name="Link to this figure: Effect by word").click()
+    page.wait_for_url(re.compile("#f=rows&q=q-sum&t=sum-1&i=4$"))
+    assert page.locator("#tabs [aria-current]").get_attribute("data-view") == "frontier"
+    again = visit(run, views=VIEWS, fragment="#f=surface")
+    assert again.page.locator("#tabs [aria-current]").get_attribute("data-view") == "landscape"
+    assert again.page.locator("#figure-surface").is_visible()
+    again.page.locator('#tabs [data-view="overview"]').click()
+    again.page.wait_for_url(re.compile("#v=overview&q="))
+    assert opened.problems == again.problems == []
+
+
+def test_a_link_to_a_figure_that_is_not_there_is_told(visit, run):
+    page = visit(run, views=VIEWS, fragment="#f=nothing").page
+    assert "figure that is not in this page" in page.locator("#status").inner_text()
 
 
 def test_a_chart_places_its_marks_by_their_values(visit, run):
@@ -189,7 +211,7 @@ def test_a_chart_s_file_has_its_legend(visit, run):
 def test_each_download_button_says_of_what(visit, run):
     page = visit(run, views=VIEWS, fragment="#v=frontier").page
     labels = page.locator(".download").evaluate_all("buttons => buttons.map((b) => b.getAttribute('aria-label'))")
-    assert len(labels) == len(set(labels)) == 2 + 4
+    assert len(labels) == len(set(labels)) == 2 + 2 * 3
     assert "CSV, download the data: Effect by word" in labels
 
 
@@ -232,7 +254,7 @@ def test_charts_and_tables_download(visit, run):
 
 
 def wait_for_scene(page):
-    page.wait_for_function("document.querySelector('.scene')?._fullLayout?.scene?._scene", timeout=30_000)
+    wait_until(page, "document.querySelector('.scene')?._fullLayout?.scene?._scene")
 
 
 def test_a_surface_turns_by_keyboard_changes_its_paths_and_downloads(visit, run):
@@ -243,10 +265,10 @@ def test_a_surface_turns_by_keyboard_changes_its_paths_and_downloads(visit, run)
     before = page.evaluate(eye)
     page.locator(".scene").focus()
     page.keyboard.press("ArrowLeft")
-    page.wait_for_function(f"{eye} !== {before}")
+    wait_until(page, f"{eye} !== {before}")
     assert page.evaluate("document.querySelector('.scene').data[1].x") == [0, 0.5]
     page.locator("#figure-surface select").nth(1).select_option("as in the paper")
-    page.wait_for_function("document.querySelector('.scene').data[1].x[1] === 1")
+    wait_until(page, "document.querySelector('.scene').data[1].x[1] === 1")
     name, svg = download(page, page.locator("#figure-surface button", has_text="SVG"))
     assert name == "surface.svg"
     root = ElementTree.fromstring(svg)
@@ -322,7 +344,9 @@ def test_hostile_text_is_inert_in_the_views(visit, run):
     wait_for_scene(page)
     page.wait_for_timeout(300)
     assert page.evaluate("window.hacked") is None
-    assert page.locator("#view-tokens :is(script, iframe, object, embed, img, a)").count() == 0
+    assert page.locator("#view-tokens :is(script, iframe, object, embed, img)").count() == 0
+    links = page.locator("#view-tokens a").evaluate_all("links => links.map((a) => a.getAttribute('href'))")
+    assert links == ["#f=evil", "#f=rows", "#f=s", "#f=t"]
     assert not re.search("[\u202a-\u202e\u2066-\u2069\x00\x1b]", page.locator("body").inner_text())
     assert opened.problems == []
 

@@ -1,6 +1,7 @@
 """What is said about many alignments, against hand arithmetic."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -198,6 +199,18 @@ def test_cosines_near_one_let_the_equation_hold(make_trajectory):
     sentence = judge_equation(summarize_alignments(*make_run(make_trajectory, 12, cosine=0.95, null=0.1)))
     assert sentence.startswith("Eq. 4 holds in made-up: over 12 questions")
     assert "weak" not in sentence
+
+
+def test_an_interval_that_spans_the_border_leaves_the_equation_open(make_trajectory):
+    """Six questions near 1 and six near 0.75: a mean of 0.875, with an interval of about ± 0.07 around it."""
+    trajectories, alignments = make_run(make_trajectory, 12, cosine=0.75, null=0.1)
+    alignments = [
+        replace(a, total_cosine=a.total_cosine + 0.24, step_cosine=a.step_cosine + 0.24) if n < 24 else a
+        for n, a in enumerate(alignments)
+    ]
+    summary = summarize_alignments(trajectories, alignments)
+    assert summary.find_row("right").means["cosine"].low < 0.9 < summary.find_row("right").means["cosine"].high
+    assert judge_equation(summary).startswith("Eq. 4 is neither shown to hold nor not to hold in made-up: ")
 
 
 @pytest.mark.parametrize(

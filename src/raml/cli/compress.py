@@ -153,7 +153,7 @@ def _choose_methods(
             asked.remove(name)
             say(f"Note: {reason}")
     if not asked and "no-thinking" in lacking and not folder.read_attempts():
-        raise RunError(
+        raise DataError(
             f"Nothing in {folder.path} has been shortened yet. Name a METHOD: `raml compress {folder.path} cut`, say."
         )
     return asked

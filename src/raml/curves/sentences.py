@@ -12,9 +12,7 @@ from raml.curves.recognition import Recognition
 from raml.curves.settling import SettlingRow
 from raml.curves.summary import CurveSummary
 from raml.records import Estimate
-from raml.stats import write_relation
-
-SIGNIFICANT = 0.05
+from raml.stats import SIGNIFICANT, write_relation
 
 
 def write_sentences(summary: CurveSummary) -> list[str]:

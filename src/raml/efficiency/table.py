@@ -9,12 +9,11 @@ import msgspec
 
 from raml.efficiency.choice import describe_choice, write_points
 from raml.records import Estimate, Frontier, FrontierControl, FrontierPoint, name_point
-from raml.stats import write_p
+from raml.stats import SIGNIFICANT, write_p
 from raml.store import escape_markdown, write_markdown_table
 
 Table = tuple[list[str], list[list[str]]]
 """Headings, and rows of as many cells."""
-SIGNIFICANT = 0.05
 
 
 def list_points(frontier: Frontier) -> Table:

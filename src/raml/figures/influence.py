@@ -17,6 +17,7 @@ from raml.errors import DataError
 from raml.figures.saving import PaperFigure, make_figure
 from raml.figures.style import COLORS, GREY, INK, LIGHT, PAGE, STYLE
 from raml.records import Estimate
+from raml.stats import SIGNIFICANT
 
 MAX_LABEL = 28
 _MARKS = {"size": (COLORS[0], "o"), "direction": (COLORS[1], "D")}
@@ -163,7 +164,9 @@ def _list_handles(level: float) -> list[Line2D]:
         Line2D([], [], marker=marker, color=color, markersize=4, linewidth=1.0, markerfacecolor="white", label=label)
         for label, (color, marker) in looks.items()
     ]
-    filled = Line2D([], [], marker="o", color=INK, linestyle="none", markersize=4, label="filled: p < 0.05 (Holm)")
+    filled = Line2D(
+        [], [], marker="o", color=INK, linestyle="none", markersize=4, label=f"filled: p < {SIGNIFICANT:g} (Holm)"
+    )
     lines = Line2D([], [], color=INK, linewidth=1.0, label=f"lines: {100 * level:g} % intervals")
     return [*handles, filled, lines]
 

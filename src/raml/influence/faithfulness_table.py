@@ -11,12 +11,11 @@ from raml.influence.agreement import PAIRS, Agreement, Lead
 from raml.influence.faithfulness import MIN_SENTENCES, FaithfulnessSummary, Reliability
 from raml.influence.sentences import CONTRAST, FALL, OWN, SHARE
 from raml.records import Estimate
-from raml.stats import write_p, write_relation
+from raml.stats import SIGNIFICANT, write_p, write_relation
 from raml.store import escape_markdown, write_markdown_table
 
 Table = tuple[list[str], list[list[str]]]
 """Headings, and rows of as many cells."""
-SIGNIFICANT = 0.05
 _PLAINLY = {
     FALL: "fall of L̂ of the gold answer",
     OWN: "change of log(L̂ + ε) of the own answer, either way",

@@ -9,7 +9,7 @@ import msgspec
 
 from raml.influence.groups import EVERY_STEP, EVERY_WORD
 from raml.records import Effect, Estimate, Family, InfluenceRow, InfluenceSummary, TraceSettings
-from raml.stats import write_p
+from raml.stats import SIGNIFICANT, write_p
 from raml.store import escape_markdown, write_markdown_table
 
 Table = tuple[list[str], list[list[str]]]
@@ -20,7 +20,6 @@ FAMILIES: dict[Family, str] = {
     "position": "Positions in the reasoning",
     "sentence": "Sentences",
 }
-SIGNIFICANT = 0.05
 ANSWERS = {"gold": "the gold answer", "own": "the answer that the trajectory itself ends with"}
 
 

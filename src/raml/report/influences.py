@@ -8,7 +8,7 @@ from raml.records import Effect, Family, InfluenceRow, InfluenceSummary
 from raml.report.charts import Axis, Chart, Part, Series, Table, View
 from raml.report.looks import DIRECTION, MEAN, MEDIAN, SIZE
 from raml.report.plain import round_values, shorten_model, write_estimate
-from raml.stats import write_p, write_relation
+from raml.stats import SIGNIFICANT, write_p, write_relation
 
 FAMILIES: dict[Family, str] = {
     "word": "Listed words",
@@ -16,7 +16,6 @@ FAMILIES: dict[Family, str] = {
     "position": "Tenths of the reasoning",
     "sentence": "Sentences",
 }
-SIGNIFICANT = 0.05
 CONTROLS = (
     "Controls are stretches of the same trajectory that are as long, about as frequent and in the same quarter of the "
     "reasoning (tenths: tokens of the other tenths; sentences: others of the same question)."

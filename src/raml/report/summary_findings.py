@@ -18,9 +18,7 @@ from raml.report.findings import Claim, Verdict, judge_interval
 from raml.report.frontiers import name_frontier
 from raml.report.influences import name_summary
 from raml.report.plain import shorten_model, write_interval, write_number
-from raml.stats import write_relation
-
-SIGNIFICANT = 0.05
+from raml.stats import SIGNIFICANT, write_relation
 
 
 def judge_alignments(summaries: Sequence[AlignmentSummary]) -> list[Claim]:

@@ -19,9 +19,10 @@ from raml.stats.metrics import (
     compute_pass_at_k,
     measure_questions,
 )
-from raml.stats.wording import write_p, write_relation
+from raml.stats.wording import SIGNIFICANT, write_p, write_relation
 
 __all__ = [
+    "SIGNIFICANT",
     "Counts",
     "Metric",
     "PathPlane",

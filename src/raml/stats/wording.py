@@ -1,4 +1,7 @@
-"""How a p-value is written."""
+"""How a p-value is written, and where it says something."""
+
+SIGNIFICANT = 0.05
+"""A p-value below this counts, adjusted for the number of tests where there are several."""
 
 
 def write_p(p: float) -> str:

@@ -20,14 +20,20 @@ from raml.records import (
     Estimate,
     Trajectory,
 )
-from raml.stats import adjust_holm, average_questions, compute_paired_p_value, estimate_mean, write_relation
+from raml.stats import (
+    SIGNIFICANT,
+    adjust_holm,
+    average_questions,
+    compute_paired_p_value,
+    estimate_mean,
+    write_relation,
+)
 
 RANDOM = "random direction"
 GROUPS = ("right", "wrong", "undecided", "other question", "shuffled", "random tokens", RANDOM)
 COMPARED = ("cosine", "layer cosine", "step cosine", "similarity")
 """What right trajectories are compared with other texts in."""
 MEASURES = (*COMPARED, "predicted", "true", "agreement")
-SIGNIFICANT = 0.05
 
 
 Values = dict[str, dict[str, float]]
@@ -197,7 +203,8 @@ def judge_equation(summary: AlignmentSummary) -> str:
     """Say in plain words whether Eq. 4 holds in the model. The rule was fixed before anything was measured.
 
     Eq. 4 holds if the intervals of both mean cosines of right trajectories, that of the steps and that of the whole
-    updates, lie above 0.9; it requires 1. Where it does not hold, there is a weak alignment if the interval of the
+    updates, lie above 0.9, as it requires 1, and does not if one lies below. Where it is not shown to hold, there is a
+    weak alignment if the interval of the
     whole updates' cosine lies above 0 and it is above that of every kind of null text, each at a level of 5 % after
     Holm's correction. How right ones compare with wrong trajectories is said, but decides nothing: those are
     trajectories too.
@@ -208,7 +215,7 @@ def judge_equation(summary: AlignmentSummary) -> str:
     whole, step = right.means["cosine"], right.means["step cosine"]
     if not math.isfinite(whole.low + step.low):
         return f"Whether Eq. 4 holds in {summary.model} can't be said: one question alone tells nothing about others."
-    holds = min(whole.low, step.low) > EQUATION_HOLDS
+    holds, fails = min(whole.low, step.low) > EQUATION_HOLDS, min(whole.high, step.high) < EQUATION_HOLDS
     numbers = (
         f"over {whole.n_questions} questions the steps of right trajectories have a mean cosine of "
         f"{write_cosine(step)} with −∇L and the whole updates {write_cosine(whole)}, where Eq. 4 requires 1 and "
@@ -219,7 +226,8 @@ def judge_equation(summary: AlignmentSummary) -> str:
     is_weak = (
         whole.low > 0 and bool(nulls) and all(made.difference.value > 0 and made.p_holm < SIGNIFICANT for made in nulls)
     )
-    text = f"Eq. 4 {'holds' if holds else 'does not hold'} in {summary.model}: {numbers}."
+    verdict = "holds" if holds else "does not hold" if fails else "is neither shown to hold nor not to hold"
+    text = f"Eq. 4 {verdict} in {summary.model}: {numbers}."
     if against:
         text += f" The whole updates' cosine is {_compare_plainly(against)}."
     if not holds and is_weak:

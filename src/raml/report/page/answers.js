@@ -67,7 +67,7 @@ function renderAnswerFacts(container, readout, trajectory) {
   const share = overthinking === null ? "–" : `${Math.round(100 * overthinking)}%`;
   const counts = ` ${trajectory.reasoning_len - last} of ${countOf(trajectory.reasoning_len, "token")}`;
   appendFact(container, "Overthinking", make("span", { class: "number" }, share), make("span", { class: "fine" }, counts));
-  container.lastElementChild.title = "Tokens of the reasoning after the last change of the answer, as a share of the reasoning";
+  container.lastElementChild.title = byId("term-overthinking").textContent;
 }
 
 function describePlace(nRead, atStart) {

@@ -10,7 +10,7 @@ function makeChart(chart) {
   const tip = make("div", { class: "tip", role: "status", hidden: "" });
   const legend = makeLegend(chart);
   const downloads = makeDownloads(chart.key, chart.title, {
-    writeFigure: () => writeSvg(canvas.querySelector("svg"), chart.title, legend),
+    writeFigure: () => writeSvg(canvas.querySelector("svg"), chart.title, [...legend.children]),
     listRows: () => listChartRows(chart),
   });
   const figure = make(
@@ -94,7 +94,8 @@ function makeLegend(chart) {
 }
 
 function shapeOf(series) {
-  return d3.symbol(d3[SHAPES[series.look % SHAPES.length]], CHART.mark)();
+  const name = SHAPES[series.look % SHAPES.length];
+  return d3.symbol(d3[name], name === "symbolStar" ? 2 * CHART.mark : CHART.mark)(); // its points are thin
 }
 
 /** All of a chart's numbers, a row a mark. */

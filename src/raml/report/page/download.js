@@ -13,11 +13,11 @@ function saveFile(name, type, text) {
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }
 
-/** Write a figure, with its legend if it has one, as a file of its own. */
-function writeSvg(svg, title, legend = null) {
+/** Write a figure as a file of its own, with its legend: elements of a symbol, an SVG, and a name each. */
+function writeSvg(svg, title, legend = []) {
   const copy = copyWithStyles(svg);
   copy.setAttribute("xmlns", "http://www.w3.org/2000/svg");
-  if (legend) appendLegend(copy, legend);
+  appendLegend(copy, legend);
   const fill = getComputedStyle(svg.closest("figure, .curve-pane")).backgroundColor;
   copy.prepend(makeSvg("title", {}, plainText(title)), makeSvg("rect", { width: "100%", height: "100%", fill }));
   return new XMLSerializer().serializeToString(copy);
@@ -46,22 +46,23 @@ function makeSvg(tag, attributes, text = "") {
   return element;
 }
 
-/** Put the entries of a legend, a list of symbols with names, under a figure, in lines as wide as it is. */
+/** Put the entries of a legend under a figure, in lines as wide as it is. */
 function appendLegend(figure, legend) {
   const [width, height] = ["width", "height"].map((name) => Number(figure.getAttribute(name)));
   let [left, top] = [8, height + 4];
-  for (const entry of legend.children) {
+  for (const entry of legend) {
     const style = getComputedStyle(entry);
-    const wide = entry.getBoundingClientRect().width;
+    const name = entry.dataset.name ?? entry.textContent.trim();
+    const wide = Math.max(entry.getBoundingClientRect().width, 40 + 7 * name.length);
     if (left > 8 && left + wide > width) [left, top] = [8, top + 20];
     const symbol = copyWithStyles(entry.querySelector("svg"));
     symbol.setAttribute("x", left);
     symbol.setAttribute("y", top);
     const text = { x: left + 36, y: top + 11, fill: style.color, "font-family": style.fontFamily, "font-size": style.fontSize };
-    figure.append(symbol, makeSvg("text", text, entry.textContent));
+    figure.append(symbol, makeSvg("text", text, name));
     left += wide + 16;
   }
-  if (legend.children.length === 0) return;
+  if (legend.length === 0) return;
   figure.setAttribute("height", top + 24);
   figure.setAttribute("viewBox", `0 0 ${width} ${top + 24}`);
 }
@@ -77,8 +78,8 @@ function writeCsv(rows) {
   return rows.map((row) => `${row.map(writeCell).join(",")}\r\n`).join("");
 }
 
-/** Buttons that save a figure; `writeFigure` and `listRows` are called when one is pressed. */
-function makeDownloads(name, title, { writeFigure, listRows }) {
+/** Buttons that save a figure; `writeFigure` and `listRows` are called when one is pressed. `hasLink`: one that leads to it. */
+function makeDownloads(name, title, { writeFigure, listRows, hasLink = true }) {
   const buttons = [];
   const add = (label, what, save) => {
     const button = make("button", { type: "button", class: "download", "aria-label": `${label}, ${what}: ${plainText(title)}` }, label);
@@ -87,5 +88,6 @@ function makeDownloads(name, title, { writeFigure, listRows }) {
   };
   if (writeFigure) add("SVG", "download the figure", async () => saveFile(`${name}.svg`, "image/svg+xml", await writeFigure()));
   if (listRows) add("CSV", "download the data", () => saveFile(`${name}.csv`, "text/csv", writeCsv(listRows())));
+  if (hasLink) buttons.push(make("a", { class: "download", href: `#f=${encodeURIComponent(name)}`, "aria-label": `Link to this figure: ${plainText(title)}` }, "Link"));
   return make("span", { class: "downloads" }, ...buttons);
 }

@@ -40,7 +40,7 @@ function makeSurface(surface) {
   });
   addEventListener("afterprint", () => (above.hidden = !isAbove()));
   const downloads = makeDownloads(surface.key, surface.title, {
-    writeFigure: () => (isAbove() ? writeSvg(above.querySelector("svg"), surface.title, above.querySelector("ul")) : writeScene(scene, surface.title)),
+    writeFigure: () => (isAbove() ? writeSvg(above.querySelector("svg"), surface.title, [...above.querySelector("ul").children]) : writeScene(scene, surface.title)),
     listRows: () => listSurfaceRows(surface),
   });
   const choices = make("div", { class: "choices fine" }, kind, ways.length > 1 ? way : "");

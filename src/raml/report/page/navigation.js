@@ -8,7 +8,8 @@ function writeAddressSoon() {
   clearTimeout(addressTimer);
   addressTimer = setTimeout(() => {
     const view = new URLSearchParams();
-    if (state.view !== "explorer") view.set("v", state.view);
+    if (state.figure) view.set("f", state.figure);
+    else if (state.view !== "explorer") view.set("v", state.view);
     view.set("q", state.question.id);
     if (state.trajectory) view.set("t", state.trajectory.id);
     if (state.index !== null) view.set("i", String(state.index));
@@ -17,19 +18,26 @@ function writeAddressSoon() {
   }, 250);
 }
 
-/** Select what the address names; one that names only a view leaves the rest as it is, one that names nothing leaves all. */
+/**
+ * Select what the address names; one that names only a view or a figure leaves the rest as it is, one that names nothing
+ * leaves all.
+ */
 function readAddress() {
   const view = new URLSearchParams(location.hash.slice(1));
-  if (state.question && !["v", "q", "t"].some((name) => view.has(name))) return writeAddressSoon(); // as the skip link does
+  const home = view.has("f") ? data.views.find(({ parts }) => parts.some(({ key }) => key === view.get("f"))) : undefined;
+  if (home) view.set("v", home.key);
+  if (state.question && !["f", "v", "q", "t"].some((name) => view.has(name))) return writeAddressSoon(); // as the skip link does
   const isView = byId(`view-${view.get("v")}`)?.classList.contains("page-view");
   state.view = isView ? view.get("v") : "explorer";
   showView(state.view);
+  state.figure = home ? view.get("f") : null;
+  if (home) byId(`figure-${state.figure}`).scrollIntoView();
   if (state.question && !view.has("q") && !view.has("t")) return writeAddressSoon();
   const trajectory = trajectoryOf.get(view.get("t"));
   const question = trajectory ? questionOf.get(trajectory.question_id) : questionOf.get(view.get("q"));
   const other = trajectoryOf.get(view.get("c"));
-  const isKnown = (trajectory || !view.get("t")) && (question || !view.get("q")) && (other || !view.get("c")) && (isView || !view.get("v"));
-  showNote("status", isKnown ? [] : ["The link names a question, trajectory or view that is not in this page."]);
+  const isKnown = (home || !view.get("f")) && (trajectory || !view.get("t")) && (question || !view.get("q")) && (other || !view.get("c")) && (isView || !view.get("v"));
+  showNote("status", isKnown ? [] : ["The link names a question, trajectory, view or figure that is not in this page."]);
   const index = /^\d+$/.test(view.get("i") ?? "") ? Number(view.get("i")) : undefined;
   selectQuestion(question ?? data.questions[0], trajectory ? { trajectory, index } : {});
   if (other && other !== trajectory && other.question_id === state.question.id) compared.choose(other);

@@ -22,7 +22,7 @@ function readoutOf(trajectory) {
 
 const summaries = data.questions.map((question) => summarizeQuestion(question, groups.get(question.id), traceOf));
 
-const state = { question: null, trajectory: null, index: null, list: null, curve: null, shown: [], found: [], view: "explorer" };
+const state = { question: null, trajectory: null, index: null, list: null, curve: null, shown: [], found: [], view: "explorer", figure: null };
 
 // --- selection ------------------------------------------------------------------------------------------------------
 
@@ -147,6 +147,12 @@ function placeMarker() {
   const k = trace && state.index !== null ? trace.stepOf[state.index] : undefined;
   state.curve?.moveTo(k === undefined || k < 0 ? null : { x: trace.x[k + 1], y: trace.y[k + 1] });
   state.curve?.moveCompared(compared.point());
+}
+
+/** What the lines and colours of the curve in sight mean. */
+function listCurveKeys() {
+  const entries = byId("curve").parentElement.querySelectorAll(".curve-key > :has(> .key)");
+  return [...entries].filter((entry) => entry.offsetParent !== null && entry.querySelector("input")?.checked !== false);
 }
 
 /** All numbers of the curve in sight, a row a prefix of each trajectory. */
@@ -314,8 +320,11 @@ function start() {
   if (data.settings?.target === "own") byId("target").textContent = "its own final";
   byId("settings").replaceChildren(...describeSettings(data));
   byId("alpha").value = chooseAlpha();
-  const writeFigure = () => writeSvg(byId("curve").querySelector("svg"), `L-hat along trajectory ${state.trajectory.id}`);
-  byId("curve-downloads").replaceChildren(makeDownloads("curve", "L-hat along the trajectory", { writeFigure, listRows: listCurveRows }));
+  const writeFigure = () => writeSvg(byId("curve").querySelector("svg"), `L-hat along trajectory ${state.trajectory.id}`, listCurveKeys());
+  byId("curve-downloads").replaceChildren(makeDownloads("curve", "L-hat along the trajectory", { writeFigure, listRows: listCurveRows, hasLink: false }));
+  for (const term of byId("terms").querySelectorAll("[data-of]")) {
+    for (const place of document.querySelectorAll(term.dataset.of)) place.title = term.textContent.trim();
+  }
   showQuestions();
 
   onButton("questions", ({ id }) => selectQuestion(questionOf.get(id)));
