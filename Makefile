@@ -9,7 +9,7 @@ export TOKENIZERS_PARALLELISM := false
 # Neither needs a network, and both say so.
 demo test test-slow studies: export HF_HUB_OFFLINE := 1
 
-.PHONY: help demo test test-slow test-real lint format bench coverage docs docs-check tiny studies claims lock clean
+.PHONY: help demo test test-slow test-real lint format bench coverage docs docs-check tiny studies claims lock audit clean
 
 help:
 	@echo "make demo       the whole path on the embedded model, ending in report.html"
@@ -22,6 +22,7 @@ help:
 	@echo "make studies    every figure and table of the paper on the embedded models, with verdicts (about an hour)"
 	@echo "make claims     take their results into the package and docs/claims.md"
 	@echo "make lock       resolve the pinned versions again"
+	@echo "make audit      is each package pinned, is nothing else imported, and what is known against them (asks the index)"
 
 $(STAMP): requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "raml needs python >= 3.11; set PYTHON=")'
@@ -84,10 +85,14 @@ claims: $(STAMP)
 	$(BIN)/python recipes/claims.py $(wildcard studies-tiny)
 
 lock: $(STAMP)
-	$(BIN)/python -m piptools compile --quiet --strip-extras --extra dev --extra train --extra tasks --extra server --extra inspect --extra docs \
+	$(BIN)/python -m piptools compile --quiet --strip-extras --extra dev --extra train --extra tasks --extra server --extra inspect --extra scale --extra docs \
 		--no-emit-index-url --no-emit-find-links \
 		--no-emit-trusted-host --output-file requirements.lock pyproject.toml requirements.in
 	sed -i 's/+cpu$$//' requirements.lock  # a plain version matches CPU and CUDA builds alike
+
+# Installs pip-audit for itself, in a folder that it removes. What could not be looked up is told and is no success.
+audit: $(STAMP)
+	$(BIN)/python recipes/audit.py
 
 clean:
 	rm -rf $(VENV) raml-demo site .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -74,6 +74,7 @@ if TYPE_CHECKING:
     )
     from raml.report import build_report
     from raml.sampling import make_imported, sample_trajectories
+    from raml.scale import Workers, open_pool
     from raml.scoring import Job, answer_nll_by_definition, answer_nll_in_one_pass, find_obstacle, score_in_one_pass
     from raml.stats import (
         Counts,
@@ -132,6 +133,7 @@ _ROOMS = {
     ),
     "raml.report": "build_report",
     "raml.sampling": "make_imported sample_trajectories",
+    "raml.scale": "Workers open_pool",
     "raml.scoring": "Job answer_nll_by_definition answer_nll_in_one_pass find_obstacle score_in_one_pass",
     "raml.stats": "Counts Metric compare_metric compute_p_value compute_paired_p_value estimate_mean estimate_metric",
     "raml.store": "Run",
@@ -183,6 +185,7 @@ __all__ = [
     "UndecidedError",
     "Update",
     "UpdateSettings",
+    "Workers",
     "__version__",
     "adapt_to_trajectory",
     "answer_nll_by_definition",
@@ -213,6 +216,7 @@ __all__ = [
     "measure_alignment",
     "measure_influence",
     "measure_points",
+    "open_pool",
     "plot_adaptation",
     "plot_alignment",
     "plot_evaluation",

@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from raml.errors import DataError, ModelError
+from raml.inputs import bound_template
 from raml.records import Kind, PromptSettings, Question, Trajectory
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ SENTENCE_END = re.compile(r"[.!?][\"'”’)\]]*(?=\s)|\n+")
 BARE_MARK = re.compile(r"(?:\d+[.)]|[^\w=+<>])*")
 """A list item's number, an opening bracket of a formula and the like, which say nothing by themselves."""
 THINK_OPEN, THINK_CLOSE = "<think>", "</think>"
+MOST_CHARACTERS = 10_000_000
+"""Most that a chat template may put around its messages."""
 UNDECODED = "\N{REPLACEMENT CHARACTER}"
 
 
@@ -71,12 +74,7 @@ def render_prompt(tokenizer: PreTrainedTokenizerBase, question: Question, settin
             "Give one with --chat-template FILE (a Jinja file; chat_template= in Python)."
         )
     switch: dict[str, Any] = {"enable_thinking": settings.mode == "think"} if has_thinking_switch(tokenizer) else {}
-    messages = [{"role": "user", "content": write_message(question, settings)}]
-    try:
-        text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True, **switch)
-    except Exception as error:
-        raise ModelError(f"The chat template of {tokenizer.name_or_path} failed: {error}") from error
-    assert isinstance(text, str)
+    text = _apply_template(tokenizer, [write_message(question, settings)], add_generation_prompt=True, **switch)
     if settings.mode == "think" or switch:
         return text
     if THINK_OPEN in tokenizer.get_vocab() and not text.rstrip().endswith(THINK_OPEN):
@@ -85,8 +83,15 @@ def render_prompt(tokenizer: PreTrainedTokenizerBase, question: Question, settin
 
 
 def build_prompt(tokenizer: PreTrainedTokenizerBase, question: Question, settings: PromptSettings) -> tuple[int, ...]:
-    """Turn a question into the token ids that precede the response; see `render_prompt`."""
-    return encode_text(tokenizer, render_prompt(tokenizer, question, settings))
+    """Turn a question into the token ids that precede the response; see `render_prompt`.
+
+    Raises:
+        ModelError: as `render_prompt`, or the template writes nothing.
+    """
+    ids = encode_text(tokenizer, render_prompt(tokenizer, question, settings))
+    if not ids:
+        raise ModelError(f"The chat template of {tokenizer.name_or_path} writes nothing for question {question.id!r}.")
+    return ids
 
 
 def continue_prompt(prompt: str, response: str) -> str:
@@ -101,13 +106,27 @@ def find_turn_end(tokenizer: PreTrainedTokenizerBase, stop_ids: Sequence[int]) -
 
     A model may know several; where the template shows none of them, it is the first.
     """
-    messages = [{"role": "user", "content": "Question"}, {"role": "assistant", "content": "Response"}]
-    try:
-        text = str(tokenizer.apply_chat_template(messages, tokenize=False))
-    except Exception as error:
-        raise ModelError(f"The chat template of {tokenizer.name_or_path} failed: {error}") from error
+    text = _apply_template(tokenizer, ["Question", "Response"])
     after = encode_text(tokenizer, text.rpartition("Response")[2])
     return next((token for token in after if token in stop_ids), stop_ids[0])
+
+
+def _apply_template(tokenizer: PreTrainedTokenizerBase, contents: Sequence[str], **switch: Any) -> str:  # noqa: ANN401
+    """Write messages of a user and, if there are two, an assistant as the chat template has them.
+
+    Raises:
+        ModelError: the template fails, or takes more than it may (`raml.inputs.bound_template`).
+    """
+    messages = [{"role": role, "content": text} for role, text in zip(("user", "assistant"), contents, strict=False)]
+    try:
+        with bound_template(str(tokenizer.chat_template)):
+            text = str(tokenizer.apply_chat_template(messages, tokenize=False, **switch))
+    except Exception as error:
+        words = str(error) or type(error).__name__
+        raise ModelError(f"The chat template of {tokenizer.name_or_path} failed: {words}") from error
+    if len(text) > MOST_CHARACTERS + sum(map(len, contents)):
+        raise ModelError(f"The chat template of {tokenizer.name_or_path} wrote {len(text):,} characters.")
+    return text
 
 
 def encode_answer(tokenizer: PreTrainedTokenizerBase, bridge: str, answer: str) -> tuple[int, ...]:

@@ -194,7 +194,7 @@ def test_a_program_that_was_not_run_is_run_by_grading_with_leave(raml, small):
     lines = folder.questions_path.read_bytes().splitlines(keepends=True)
     folder.questions_path.write_bytes(encode_line(code) + lines[1])
     text = "```python\nprint(2 * int(input()))\n```"
-    change(small, text=text, token_ids=(1,), token_ends=(len(text),), reasoning_len=1, correct=None)
+    change(small, text=text, token_ids=(1,), token_ends=(len(text),), reasoning_len=1, logprobs=None, correct=None)
     code, out, _ = raml("grade", small, "--allow-code-execution")
     assert code == 0
     assert "Programs run " in out

@@ -21,7 +21,7 @@ from raml.studies.conclusion import RESULTS, read_results
 from raml.studies.journal import read_journal
 from raml.studies.plan import Step
 from tests.cli import made_up_study
-from tests.test_scale import is_running, wait_until
+from tests.scale.test_graph import is_running, wait_until
 
 STEPS = ["shared/first", "fig3/second", "fig3/conclude"]
 

@@ -67,8 +67,11 @@ NOT_RUN = {
     r"raml questions (aime|math500|livemath|gpqa|livecode|orz)": "a data set of the Hub",
     r"raml sample .*--engine": "needs a server or vLLM",
     r"raml import .*(completions_|dumps/|logs/|outputs/|data/train-|mine\.parquet)": "a file of another tool",
+    r"raml report runs/math": "a run that a cluster made",
     r"raml study (fig3|all)\b": "takes minutes to an hour; tests of the studies run a made-up one",
     r"accelerate ": "starts a process a GPU",
+    r"ray ": "starts machines",
+    r"raml .* --ray\b": "needs a cluster; tests of the scale room start one",
     r"make ": "its target is looked up",
 }
 """Patterns of command lines that are only parsed, and why."""

@@ -51,6 +51,12 @@ def test_each_command_in_the_documentation_is_understood(command, monkeypatch):
         assert unused == []
         assert chosen.__name__.removesuffix("_file") == words[2 if words[1] == "train" else 1]
         assert bound.arguments
+    elif words[0] == "ray":
+        from ray.scripts.scripts import cli
+
+        assert cli.commands[words[1]].make_context(words[1], words[2:]).args == []
+        (cluster,) = (word for word in words if word.endswith(".yaml"))
+        assert (ROOT / cluster).is_file()
     else:
         assert words[0] == "make"
         assert re.search(rf"^{words[1]}:", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
@@ -64,3 +70,15 @@ READERS = {"json": json.loads, "toml": tomllib.loads, "python": lambda text: com
 )
 def test_each_block_of_data_or_code_can_be_read(block):
     assert READERS[block.language](block.text)
+
+
+def test_the_example_of_a_cluster_is_what_ray_takes():
+    import jsonschema
+    import ray.autoscaler
+    import yaml
+
+    schema = json.loads((Path(ray.autoscaler.__file__).parent / "ray-schema.json").read_text())
+    cluster = yaml.safe_load((ROOT / "examples" / "cluster.yaml").read_text())
+    jsonschema.validate(cluster, schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(cluster | {"max_workers": "many"}, schema)

@@ -25,6 +25,7 @@ from raml.landscapes import (
 )
 from raml.models import load_model
 from raml.records import LandscapeSettings, ModelIdentity
+from raml.scale import Workers
 from raml.tiny import make_questions
 from tests.landscapes.conftest import is_untouched, make_rows, move_by_hand, take_snapshot
 
@@ -84,7 +85,7 @@ def test_points_that_are_done_are_left_out_and_a_stream_may_stop_anywhere(tiny, 
 
 
 def test_two_workers_give_the_same_records_as_one_process(rows, points):
-    parallel = measure_points(LOAD, rows, SETTINGS, landscape_id="id", n_workers=2)
+    parallel = measure_points(LOAD, rows, SETTINGS, landscape_id="id", workers=Workers(2))
     assert by_place(parallel) == by_place(points)
 
 
@@ -92,7 +93,7 @@ def test_two_workers_give_the_same_records_as_one_process(rows, points):
 def test_an_error_of_a_worker_comes_back_as_it_was(rows):
     settings = LandscapeSettings(plane="checkpoints", toward=("tiny-base", "/nowhere/at all"), n_steps=3)
     with pytest.raises(ModelError, match="no model file or folder /nowhere/at all"):
-        list(measure_points(LOAD, rows, settings, landscape_id="id", n_workers=2))
+        list(measure_points(LOAD, rows, settings, landscape_id="id", workers=Workers(2)))
 
 
 def test_a_landscape_is_put_together_from_points_in_any_order(tiny, rows, points):

@@ -106,6 +106,7 @@ def rewrite(path, change_arrays=lambda arrays: arrays, **about):
     write_landscape(path, make_landscape())
     with safe_open(path, framework="numpy") as content:
         known = json.loads(content.metadata()["raml"])
+    del known["crc"]  # as by another program, or nothing else would be looked at
     save_file(change_arrays(load_file(path)), path, metadata={"raml": json.dumps(known | about)})
 
 

@@ -96,7 +96,7 @@ class AnswerComparer:
 
     def _start(self) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
-            [sys.executable, "-m", "raml.answers.worker"],
+            [sys.executable, "-P", "-m", "raml.answers.worker"],  # no module of the folder one happens to be in
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -12,8 +12,9 @@ from cyclopts import Parameter, default_name_transform
 from rich.console import Console
 from rich.table import Table
 
-from raml.cli.help_groups import LOADING, STEPS
-from raml.cli.options import LoadOptions
+from raml.cli.help_groups import LOADING, STEPS, WORKERS
+from raml.cli.options import LoadOptions, WorkerOptions, choose_workers
+from raml.cli.plan import PlanFlag
 from raml.cli.stage import console, say
 from raml.cli.units import Unit, Work, group_by_model, make_units, read_units
 from raml.records import Adaptation, AdaptSettings, Estimate, Question, Trace, Trajectory
@@ -34,8 +35,10 @@ def adapt(
     *,
     model: str | None = None,
     limit: int | None = None,
+    plan_only: PlanFlag = False,
     settings: Annotated[AdaptSettings | None, Parameter(name="*", name_transform=_name_flag, group=STEPS)] = None,
     options: Annotated[LoadOptions | None, Parameter(name="*", group=LOADING)] = None,
+    workers: Annotated[WorkerOptions | None, Parameter(name="*", group=WORKERS)] = None,
 ) -> None:
     """Take real gradient steps on trajectories, for comparison.
 
@@ -55,12 +58,21 @@ def adapt(
         The model that learns and answers; by default each trajectory gets the model that wrote it.
     limit
         Take only the first so many trajectories.
+    plan_only
+        Say what it will take, in tokens, memory and time, and do nothing.
     """
     from raml.updates.explicit import check_settings
 
     settings = settings or AdaptSettings()
     check_settings(settings)
     folder, questions, trajectories = read_units(run, limit)
+    hands = choose_workers(workers, options)
+    if plan_only:
+        from raml.cli.plan_units import Asked, show_adaptation_plan
+
+        asked = Asked(folder, questions, trajectories, model, options, None, partial(_draw, traces=()))
+        show_adaptation_plan(asked, partial(_plan, asked.by_id), settings)
+        return
     clock = StageClock(folder, "adapt", {"model": model, "limit": limit, "settings": settings})
     with lock_run(run):
         by_id = {question.id: question for question in questions}
@@ -72,6 +84,7 @@ def adapt(
             there=[adaptation.id for adaptation in folder.read_adaptations()],
             model=model,
             options=options,
+            workers=hands,
         )
         all_adaptations = folder.close_adaptations()
         adaptations = [a for a in all_adaptations if a.id in work.wanted]

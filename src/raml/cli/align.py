@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from raml.cli.help_groups import LOADING, PREFIXES
-from raml.cli.options import LoadOptions, parse_bytes
+from raml.cli.help_groups import LOADING, PREFIXES, WORKERS
+from raml.cli.options import LoadOptions, WorkerOptions, choose_workers, parse_bytes
+from raml.cli.plan import PlanFlag
 from raml.cli.stage import print_table, say
 from raml.cli.units import Unit, make_units, read_units
 from raml.records import Alignment, AlignmentSettings, AlignmentSummary, Question, Trajectory
@@ -33,8 +34,10 @@ def align(
     limit: int | None = None,
     nulls: bool = True,
     memory: str | None = None,
+    plan_only: PlanFlag = False,
     settings: Annotated[AlignmentSettings | None, Parameter(name="*", group=PREFIXES)] = None,
     options: Annotated[LoadOptions | None, Parameter(name="*", group=LOADING)] = None,
+    workers: Annotated[WorkerOptions | None, Parameter(name="*", group=WORKERS)] = None,
 ) -> None:
     """Test Eq. 4: do the updates point down the gradient?
 
@@ -57,6 +60,8 @@ def align(
         trajectory.
     memory
         How much memory may be used beside the model's weights, such as 800MB; by default most of what is free.
+    plan_only
+        Say what it will take, in tokens, memory and time, and do nothing.
     """
     from raml.updates.alignment import check_settings
 
@@ -64,7 +69,15 @@ def align(
     check_settings(settings)
     n_bytes = None if memory is None else parse_bytes(memory)
     folder, questions, trajectories = read_units(run, limit)
+    if plan_only:
+        from raml.cli.plan_units import Asked, show_alignment_plan
+
+        asked = Asked(folder, questions, trajectories, model, options, n_bytes, _write)
+        others = folder.read_trajectories()
+        show_alignment_plan(asked, lambda some: _Plan(questions, others, some, nulls, n_bytes), settings)
+        return
     config = {"model": model, "limit": limit, "nulls": nulls, "settings": settings}
+    hands = choose_workers(workers, options)
     clock = StageClock(folder, "align", config)
     with lock_run(run):
         plan = _Plan(questions, folder.read_trajectories(), settings, nulls, n_bytes)
@@ -76,6 +89,7 @@ def align(
             there=[record.id for record in folder.read_alignments()],
             model=model,
             options=options,
+            workers=hands,
         )
         everything = folder.close_alignments()
         alignments = [record for record in everything if record.id in work.wanted]

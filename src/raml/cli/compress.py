@@ -16,6 +16,7 @@ from raml.cli.compress_task import Task, choose_pairs
 from raml.cli.engines import EngineOptions
 from raml.cli.help_groups import ENGINE, LOADING, STATISTICS
 from raml.cli.options import LoadOptions, parse_bytes
+from raml.cli.plan import PlanFlag
 from raml.cli.stage import print_table, say
 from raml.cli.units import read_units
 from raml.errors import DataError, RunError
@@ -35,6 +36,7 @@ def compress(
     limit: int | None = None,
     memory: str | None = None,
     allow_code_execution: bool = False,
+    plan_only: PlanFlag = False,
     settings: Annotated[CompressOptions | None, Parameter(name="*")] = None,
     estimation: Annotated[Estimation | None, Parameter(name="*", group=STATISTICS)] = None,
     options: Annotated[LoadOptions | None, Parameter(name="*", group=LOADING)] = None,
@@ -70,6 +72,8 @@ def compress(
         How much memory may be used beside the model's weights, such as 800MB; by default most of what is free.
     allow_code_execution
         Run what the model writes where checking an answer needs that: tasks of Reasoning Gym.
+    plan_only
+        Say what it will take, in tokens, memory and time, and do nothing.
     """
     settings, estimation = settings or CompressOptions(), estimation or Estimation()
     check_options(settings, estimation, limit)
@@ -92,6 +96,15 @@ def compress(
         model=model,
         load=options,
     )
+    if plan_only:
+        from raml.cli.plan_compress import show_compress_plan
+
+        show_compress_plan(
+            task,
+            lambda scratch: _write(scratch, questions, trajectories, estimation),
+            lambda scratch: compress(scratch.path, tuple(asked), settings=settings, estimation=estimation),
+        )
+        return
     with lock_run(run):
         _work(task, engine or EngineOptions())
         frontiers, files = _write(folder, questions, trajectories, estimation)

@@ -46,7 +46,7 @@ def make_attempts(task: Task, summaries: Mapping[str, Sequence[Trajectory]]) -> 
         for loaded, own in load_scorers(task.model, trajectories, task.load, task.work.errors):
             task.work.models.append(loaded.identity)
             pairs = [(trajectory, by_id[trajectory.id]) for trajectory in own]
-            for step in _list_steps(task, own, summaries):
+            for step in list_steps(task, own, summaries):
                 _run_step(task, step, loaded, pairs, done, journal)
 
 
@@ -61,7 +61,7 @@ def _forget_unchecked(task: Task) -> None:
         task.folder.write_attempts(kept)
 
 
-def _list_steps(
+def list_steps(
     task: Task, trajectories: Sequence[Trajectory], summaries: Mapping[str, Sequence[Trajectory]]
 ) -> Iterator[_Step]:
     """The methods that need the model, with their settings."""

@@ -81,7 +81,7 @@ def _choose_requests(
     prompt = PromptSettings(instruction="", mode=mode)
     if task.options.summarizer is None and loaded.identity.weights_sha256 is not None:
         try:
-            check_weights(loaded, [trajectory for trajectory, _ in pairs])
+            check_weights(loaded.identity, [trajectory for trajectory, _ in pairs])
         except ModelError:
             return [], prompt  # said where the same model is to answer
     requests, failures = split_requests(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from raml.cli.help_groups import CURVES
+from raml.cli.plan import PlanFlag, show_tables_plan
 from raml.cli.stage import print_table, say
 from raml.cli.units import read_units
 from raml.curves.groups import CurveSettings, check_settings
@@ -34,6 +35,7 @@ def curves(
     run: Path,
     *,
     limit: int | None = None,
+    plan_only: PlanFlag = False,
     settings: Annotated[CurveSettings | None, Parameter(name="*", group=CURVES)] = None,
 ) -> None:
     """Compare modes and outcomes, and find when thinking may stop.
@@ -52,9 +54,14 @@ def curves(
         A run folder with traces or readouts.
     limit
         Take only the first so many trajectories.
+    plan_only
+        Say what it will take, in memory and time, and do nothing.
     """
     settings = settings or CurveSettings()
     check_settings(settings)
+    if plan_only:
+        show_tables_plan(NAME, [run], lambda parts: curves(*parts, settings=settings), limit=limit)
+        return
     folder, questions, trajectories = read_units(run, limit)
     from raml.curves import summarize_curves, write_json, write_markdown
 

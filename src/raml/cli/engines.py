@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from raml.cli.options import LoadOptions, load
 from raml.cli.stage import ProgressBar
 from raml.errors import DataError
 from raml.records import ModelIdentity, PromptSettings, Question, SamplingSettings, Trajectory
+from raml.scale import Workers, open_pool
 
 if TYPE_CHECKING:
-    from raml.models import LoadedTokenizer
+    from raml.models import LoadedModel, LoadedTokenizer
     from raml.sampling import SampleUnit
 
 OnFault = Callable[["SampleUnit", str], None]
@@ -64,21 +66,27 @@ class Sampler:
     note: str | None
     start: Start
     """Given the ids that are done, a bar, and whom to tell of a response that failed: make the others."""
+    close: Callable[[], None] = lambda: None
+    """End what was started for it."""
 
 
-def open_sampler(work: Work, options: LoadOptions | None, engine: EngineOptions) -> Sampler:
+def open_sampler(
+    work: Work, options: LoadOptions | None, engine: EngineOptions, workers: Workers | None = None
+) -> Sampler:
     """Load what the engine needs and plan the work.
 
     Raises:
-        DataError: an option is out of range or belongs to another engine.
+        DataError: an option is out of range or belongs to another engine; several workers are for transformers alone.
         MissingExtra: the engine's package is not installed.
         ModelError: the model or the server can't do it.
     """
     check_engine(engine, work.batch_size)
+    if engine.engine != "transformers" and workers not in (None, Workers(threads=(options or LoadOptions()).threads)):
+        raise DataError("--workers and --ray share the work of transformers; vLLM and servers share it themselves.")
     if engine.engine == "vllm":
         return _open_vllm(work, options or LoadOptions(), engine)
     if engine.engine == "transformers":
-        return _open_transformers(work, options)
+        return _open_transformers(work, options, workers)
     return _open_server(work, options or LoadOptions(), engine)
 
 
@@ -88,7 +96,7 @@ def check_engine(engine: EngineOptions, batch_size: int | None) -> None:
     Raises:
         DataError: it is or has such a one.
     """
-    is_url = engine.engine.startswith(("http://", "https://"))
+    is_url = "://" in engine.engine or "@" in engine.engine  # a wrong one is refused later, and not repeated
     if not is_url and engine.engine not in ("transformers", "vllm"):
         raise DataError(f"--engine {engine.engine!r} is none of transformers, vllm, http://HOST:PORT/v1.")
     default = EngineOptions()
@@ -107,27 +115,46 @@ def check_engine(engine: EngineOptions, batch_size: int | None) -> None:
         raise DataError("--batch-size is not for servers; --concurrency is.")
 
 
-def _open_transformers(work: Work, options: LoadOptions | None) -> Sampler:
-    from raml.sampling import BATCH_SIZE, plan_samples, resolve_sampling, stream_trajectories
+def _open_transformers(work: Work, options: LoadOptions | None, workers: Workers | None) -> Sampler:
+    from raml.sampling import BATCH_SIZE, cut_batches
 
-    loaded = load(work.model, options)
-    sampling = resolve_sampling(loaded, work.sampling)
-    units = plan_samples(loaded, work.questions, work.n, prompt=work.prompt, settings=sampling)
+    pool = open_pool(partial(load, work.model, options), workers)
+    try:
+        identity, sampling, units = pool.ask(partial(_plan, work))
+    except BaseException:
+        pool.close()
+        raise
     batch_size = BATCH_SIZE if work.batch_size is None else work.batch_size
 
     def start(done: Collection[str], bar: ProgressBar, on_fault: OnFault) -> Iterator[list[Trajectory]]:
-        return stream_trajectories(
-            loaded,
-            units,
-            settings=sampling,
-            batch_size=batch_size,
-            done=done,
-            allow_code=work.allow_code,
-            on_step=bar.step,
-        )
+        draw = partial(_draw, sampling, work.allow_code, bar.step if pool.is_here else None)
+        for made in pool.map(draw, cut_batches(units, batch_size, done)):
+            yield [trajectory for trajectory in made if trajectory.id not in done]
 
     config: dict[str, object] = {"engine": "transformers", "batch_size": batch_size}
-    return Sampler(loaded.identity, sampling, units, config, None, start)
+    return Sampler(identity, sampling, units, config, None, start, pool.close)
+
+
+def _plan(work: Work, loaded: LoadedModel) -> tuple[ModelIdentity, SamplingSettings, list[SampleUnit]]:
+    """List what is to be made; a worker does it, as it has the model."""
+    from raml.sampling import plan_samples, resolve_sampling
+
+    sampling = resolve_sampling(loaded, work.sampling)
+    units = plan_samples(loaded, work.questions, work.n, prompt=work.prompt, settings=sampling)
+    return loaded.identity, sampling, units
+
+
+def _draw(
+    sampling: SamplingSettings,
+    allow_code: bool,
+    on_step: Callable[[int], None] | None,
+    loaded: LoadedModel,
+    batch: Sequence[SampleUnit],
+) -> tuple[list[Trajectory]]:
+    """Make a batch in a worker; it comes back as a whole."""
+    from raml.sampling import sample_batch
+
+    return (sample_batch(loaded, batch, settings=sampling, allow_code=allow_code, on_step=on_step),)
 
 
 def _open_vllm(work: Work, options: LoadOptions, engine: EngineOptions) -> Sampler:

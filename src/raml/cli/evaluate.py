@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -12,7 +13,9 @@ from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
-from raml.cli.help_groups import STATISTICS
+from raml.cli.help_groups import STATISTICS, WORKERS
+from raml.cli.options import WorkerOptions, choose_workers
+from raml.cli.plan import PlanFlag, show_tables_plan
 from raml.cli.stage import console, say
 from raml.errors import DataError
 from raml.records import Evaluation
@@ -35,10 +38,12 @@ def evaluate(
     baseline: str | None = None,
     undecided: Literal["leave-out", "wrong"] = "leave-out",
     uneven: bool = False,
+    plan_only: PlanFlag = False,
     level: Annotated[float, Parameter(group=STATISTICS)] = 0.95,
     n_resamples: Annotated[int, Parameter(group=STATISTICS)] = 9999,
     seed: Annotated[int, Parameter(group=STATISTICS)] = 0,
     format: Literal["table", "markdown", "csv", "json"] = "table",
+    workers: Annotated[WorkerOptions | None, Parameter(name="*", group=WORKERS)] = None,
 ) -> None:
     """Estimate Pass@k and compare models, with intervals.
 
@@ -67,6 +72,8 @@ def evaluate(
         Leave out responses that could not be checked, or count them as wrong.
     uneven
         Allow questions with more responses than others.
+    plan_only
+        Say what it will take, in memory and time, and do nothing.
     level
         Coverage of the intervals.
     n_resamples
@@ -81,6 +88,11 @@ def evaluate(
     from raml.figures import plot_evaluation
 
     _check(n_resamples, seed, k or [])
+    if plan_only:
+        again = partial(evaluate, by=by, k=k, tau=tau, baseline=baseline, undecided=undecided, uneven=uneven)
+        again = partial(again, level=level, n_resamples=n_resamples, seed=seed)
+        show_tables_plan("evaluate", runs, again, tables=False)
+        return
     folders = [Run(path) for path in runs]
     read = [(folder.read_questions(), folder.read_trajectories()) for folder in folders]
     target = Run(out or runs[0])
@@ -98,6 +110,7 @@ def evaluate(
         level=level,
         n_resamples=n_resamples,
         seed=seed,
+        workers=choose_workers(workers),
     )
     figure = plot_evaluation(result)
     texts = {"markdown": write_markdown(result), "csv": write_csv(result), "json": write_json(result)}

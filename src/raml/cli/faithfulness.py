@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -11,6 +12,7 @@ from cyclopts import Parameter
 
 from raml.cli.help_groups import LOADING
 from raml.cli.options import LoadOptions, parse_bytes
+from raml.cli.plan import PlanFlag
 from raml.cli.stage import print_table, say
 from raml.cli.units import Unit, group_by_model, make_units, read_units
 from raml.errors import DataError
@@ -48,6 +50,7 @@ def faithfulness(
     batch_size: int = 64,
     memory: str | None = None,
     allow_code_execution: bool = False,
+    plan_only: PlanFlag = False,
     options: Annotated[LoadOptions | None, Parameter(name="*", group=LOADING)] = None,
 ) -> None:
     """Write on from the middle, and compare that with the probe.
@@ -86,6 +89,8 @@ def faithfulness(
         How much memory the probe may use beside the model's weights, such as 800MB; by default most of what is free.
     allow_code_execution
         Run what the model wrote, where checking an answer needs that (see `raml help code-execution`).
+    plan_only
+        Say what it will take, in tokens, memory and time, and do nothing.
     options
         How models are loaded.
     """
@@ -97,6 +102,12 @@ def faithfulness(
     config = {"n_trajectories": n_trajectories, "only": only, "temperature": temperature, "epsilon": epsilon}
     clock = StageClock(folder, NAME, config | {"model": model, "settings": settings})
     plan = _Plan(questions, settings, temperature, seed, batch_size, n_bytes, allow_code_execution)
+    if plan_only:
+        from raml.cli.plan_units import Asked, show_resampling_plan
+
+        asked = Asked(folder, questions, trajectories, model, options, n_bytes, partial(_rewrite, epsilon, seed))
+        show_resampling_plan(asked, plan, settings, batch_size)
+        return
     _announce(trajectories, settings)
     if not allow_code_execution:
         _warn_of_code(trajectories, questions)
@@ -253,6 +264,12 @@ class _Plan:
 
     def _count(self, n_tokens: int) -> None:
         self.n_written += n_tokens
+
+
+def _rewrite(
+    epsilon: float, seed: int, folder: Run, trajectories: Sequence[Trajectory], resamplings: Sequence[Resampling]
+) -> object:
+    return _write(folder, trajectories, resamplings, epsilon, seed)
 
 
 def _write(

@@ -5,6 +5,7 @@ The pages come with the package as Markdown, so that whoever has `raml` has them
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Collection, Sequence
 from difflib import get_close_matches
@@ -17,7 +18,7 @@ from rich.markdown import Markdown, TableElement
 from rich.table import Table
 
 from raml.cli.help_format import MAX_WIDTH
-from raml.cli.stage import console, say
+from raml.cli.stage import console, say, show_controls
 from raml.errors import DataError, RunError
 
 PAGES = {
@@ -40,12 +41,17 @@ PAGES = {
     "evaluate": "evaluation",
     "report": "report",
     "study": "studies",
+    "check": "runs",
 }
 """The page about each command."""
 RUN_PAGE = "runs"
 """The page about what lies in a run folder."""
 FOLDERS_OF_THEIR_OWN = ("train", "study")
 """Commands that write folders which are no runs."""
+OUTPUT_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF}
+"""How writing to standard output fails, but for a reader that has gone."""
+MESSAGE_CHARACTERS = 1000
+"""Longest message; what a file holds may be quoted in it."""
 KINDS = {"int": "a whole number", "float": "a number", "date": "a date such as 2025-02-01"}
 """What values are called where one can't be read."""
 
@@ -137,7 +143,9 @@ def name_command(words: Sequence[str]) -> str | None:
 
 def explain_error(error: Exception, words: Sequence[str]) -> str:
     """Write an error of a command line as one line that ends with where to read on."""
-    message = " ".join(_describe(error).split())
+    message = show_controls(" ".join(_describe(error).split()))
+    if len(message) > MESSAGE_CHARACTERS:
+        message = f"{message[:MESSAGE_CHARACTERS]}…"
     if not message.endswith((".", "!", "?", "…")):
         message += "."
     command = name_command(words)
@@ -150,8 +158,17 @@ def explain_error(error: Exception, words: Sequence[str]) -> str:
     return f"{message} More: raml help {RUN_PAGE if is_about_run else PAGES[command]}"
 
 
+def is_about_output(error: Exception) -> bool:
+    """Whether standard output could not be written; what is still to be written there is lost."""
+    return isinstance(error, OSError) and error.filename is None and error.errno in OUTPUT_ERRORS
+
+
 def _describe(error: Exception) -> str:
     """Say what is wrong with a command line in words of the command line."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename} can't be read or written: {error.strerror}"
+    if isinstance(error, OSError) and is_about_output(error):
+        return f"Standard output can't be written: {error.strerror}"
     if isinstance(error, MissingArgumentError) and error.argument is not None:
         if error.keyword:
             return f"{error.keyword} needs a value."

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
 from raml.cli.help_groups import STATISTICS
+from raml.cli.plan import PlanFlag, show_tables_plan
 from raml.cli.stage import print_table, say, show_progress
 from raml.cli.units import read_units
 from raml.errors import DataError, RamlError, RunError
+from raml.inputs import read_plain_text
 from raml.records import Influence, InfluenceSettings, InfluenceSummary, Mode, Trace, Trajectory
 from raml.store import Journal, Run, StageClock, lock_run, write_atomically
 
@@ -29,6 +32,7 @@ def influence(
     word_file: Path | None = None,
     epsilon: float = InfluenceSettings.epsilon,
     limit: int | None = None,
+    plan_only: PlanFlag = False,
     level: Annotated[float, Parameter(group=STATISTICS)] = 0.95,
     n_resamples: Annotated[int, Parameter(group=STATISTICS)] = 9999,
     seed: Annotated[int, Parameter(group=STATISTICS)] = 0,
@@ -56,6 +60,8 @@ def influence(
         Added to L̂ before its logarithm is taken, in nats: changes far below it count as none.
     limit
         Take only the first so many trajectories.
+    plan_only
+        Say what it will take, in memory and time, and do nothing.
     level
         Coverage of the intervals.
     n_resamples
@@ -73,6 +79,19 @@ def influence(
         raise DataError(f"--seed is {seed}; it must be at least 0.")
     words = (*word, *_read_words(word_file)) or InfluenceSettings().words
     settings = check_settings(InfluenceSettings(words, epsilon))
+    if plan_only:
+        again = partial(
+            influence,
+            target=target,
+            mode=mode,
+            word=words,
+            epsilon=epsilon,
+            level=level,
+            n_resamples=n_resamples,
+            seed=seed,
+        )
+        show_tables_plan(NAME, [run], lambda parts: again(*parts), limit=limit)
+        return
     folder, questions, everyone = read_units(run, limit)
     trajectories = [trajectory for trajectory in everyone if trajectory.mode == mode]
     traces, n_doubled = _choose_traces(folder, trajectories, target, mode)
@@ -114,7 +133,7 @@ def _read_words(path: Path | None) -> list[str]:
     if path is None:
         return []
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = read_plain_text(path).splitlines()
     except OSError as error:
         raise DataError(f"--word-file {path} can't be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:

@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from raml.cli.help_groups import LOADING, PLANE
-from raml.cli.options import LoadOptions, load
+from raml.cli.help_groups import LOADING, PLANE, WORKERS
+from raml.cli.options import LoadOptions, WorkerOptions, choose_workers, load
+from raml.cli.plan import PlanFlag, show_plan
 from raml.cli.stage import say, show_progress
 from raml.cli.units import read_units
 from raml.cli.update import choose_for_adapter, choose_trajectory
 from raml.cli.writers import check_weights, list_scorers
 from raml.errors import DataError, RamlError
 from raml.records import Landscape, LandscapePoint, LandscapeSettings, PlanePath, Question, Trajectory
+from raml.scale import Workers
 from raml.store import Journal, Run, StageClock, lock_run, read_jsonl
 from raml.store.landscapes import read_landscape, write_landscape
 
@@ -33,9 +35,10 @@ def landscape(
     model: str | None = None,
     n_questions: int = 8,
     n_paths: int = 8,
-    workers: int = 1,
+    plan_only: PlanFlag = False,
     settings: Annotated[LandscapeSettings | None, Parameter(name="*", group=PLANE)] = None,
     options: Annotated[LoadOptions | None, Parameter(name="*", group=LOADING)] = None,
+    workers: Annotated[WorkerOptions | None, Parameter(name="*", group=WORKERS)] = None,
 ) -> None:
     """Map the answer's loss over a plane in weight space.
 
@@ -54,11 +57,12 @@ def landscape(
         How many of the run's questions are asked at each point; the trajectory's own comes first for --plane path.
     n_paths
         Draw the paths of so many trajectories of these questions; 0 for none.
-    workers
-        Processes on this machine that share the points; each holds the model.
+    plan_only
+        Say what it will take, in tokens, memory and time, and do nothing.
     """
     settings = settings or LandscapeSettings()
-    _check_ranges(settings, n_questions, n_paths, workers)
+    _check_ranges(settings, n_questions, n_paths)
+    hands = choose_workers(workers, options)
     folder, questions, trajectories = read_units(run, None)
     trajectories = _drop_programs(questions, trajectories)
     if settings.plane == "path":
@@ -66,14 +70,19 @@ def landscape(
         settings = replace(settings, trajectory_id=chosen.id)
         trajectories = [chosen, *(t for t in trajectories if t is not chosen)]
     writer, own, as_written = next(iter(list_scorers(model, trajectories, options)))
+    if plan_only:
+        loaded = load(writer, as_written)
+        work = _Work(folder, loaded, _choose_questions(questions, own, n_questions), own, settings, as_written)
+        _show_plan(work, n_paths)
+        return
     clock = StageClock(folder, "landscape", {"model": model, "n_questions": n_questions, "settings": settings})
     with lock_run(run):
         loaded = load(writer, as_written)
         if model is None:
-            check_weights(loaded, own)
+            check_weights(loaded.identity, own)
         asked = _choose_questions(questions, own, n_questions)
         work = _Work(folder, loaded, asked, own, settings, as_written)
-        surface, n_new, notes = _measure(work, n_paths, workers)
+        surface, n_new, notes = _measure(work, n_paths, hands)
         path = work.find_file(surface.id)
         write_landscape(path, surface)
         work.find_journal(surface.id).unlink(missing_ok=True)
@@ -97,13 +106,41 @@ def landscape(
     say(f"Next: raml report {folder.path} shows it in 3-D")
 
 
-def _check_ranges(settings: LandscapeSettings, n_questions: int, n_paths: int, workers: int) -> None:
+def _show_plan(work: _Work, n_paths: int) -> None:
+    """Print what the command would take."""
+    from raml.landscapes import find_landscape_id
+    from raml.planning.plane import Grid, plan_landscape
+    from raml.updates import find_update_obstacle
+
+    rows = _make_rows(work)
+    landscape_id = find_landscape_id(work.loaded.identity, work.settings, rows, _list_spanning(work))
+    done = [(point.x, point.y) for point in _read_points(work, landscape_id)]
+    followed = [] if find_update_obstacle(work.loaded.model) else _choose_followed(work, n_paths)
+    probes = [(trajectory.id, _plan(work, trajectory)) for trajectory in followed]
+    make, draw = _choose_maker(work), partial(_redraw, work)
+    show_plan([plan_landscape(work.loaded, Grid(rows, work.settings, make, done, probes, draw))])
+
+
+def _redraw(work: _Work, folder: Run, surface: Landscape) -> list[Path]:
+    return _draw(folder, surface, work.trajectories)
+
+
+def _choose_followed(work: _Work, n_paths: int) -> list[Trajectory]:
+    """Choose trajectories whose paths are drawn.
+
+    After another prompt (a mode without thinking, say) a trajectory begins at another loss than the surface has.
+    """
+    prompts = {question.id: trajectory.prompt_ids for question, trajectory in work.asked}
+    return [t for t in work.trajectories if prompts.get(t.question_id) == t.prompt_ids and t.reasoning_len][:n_paths]
+
+
+def _check_ranges(settings: LandscapeSettings, n_questions: int, n_paths: int) -> None:
     """Refuse settings that make no sense, before anything is read.
 
     Raises:
         DataError: one is out of its range, or does not go with the plane.
     """
-    for flag, value, low in (("--n-questions", n_questions, 1), ("--n-paths", n_paths, 0), ("--workers", workers, 1)):
+    for flag, value, low in (("--n-questions", n_questions, 1), ("--n-paths", n_paths, 0)):
         if value < low:
             raise DataError(f"{flag} is {value}; it must be at least {low}.")
     if settings.n_steps < 3 or settings.n_steps % 2 == 0:
@@ -177,7 +214,7 @@ class _Work:
         return self.folder.landscapes_path / f"{landscape_id}.journal.jsonl"
 
 
-def _measure(work: _Work, n_paths: int, workers: int) -> tuple[Landscape, int, list[str]]:
+def _measure(work: _Work, n_paths: int, workers: Workers) -> tuple[Landscape, int, list[str]]:
     """Measure the points that are missing and the paths; returns also how many points were new, and notes."""
     from raml.landscapes import build_landscape, find_landscape_id, measure_plane, measure_points
 
@@ -185,9 +222,8 @@ def _measure(work: _Work, n_paths: int, workers: int) -> tuple[Landscape, int, l
     landscape_id = find_landscape_id(loaded.identity, settings, rows, _list_spanning(work))
     points = _read_points(work, landscape_id)
     n_there, n_all = len(points), settings.n_steps**2
-    n_workers = min(workers, n_all - n_there)
-    # In one process model and directions are here once; several workers make their own, and here they come afterwards.
-    directions = make(loaded) if n_workers <= 1 else None
+    # In one process model and directions are here once; other workers make their own, and here they come afterwards.
+    directions = make(loaded) if workers.is_here else None
     opened = (lambda: loaded) if directions else partial(load, loaded.identity.name, work.options)
     made: Maker = make if directions is None else partial(_give, directions)
     with show_progress("points", n_all, n_there) as bar, Journal(work.find_journal(landscape_id)) as journal:
@@ -198,7 +234,7 @@ def _measure(work: _Work, n_paths: int, workers: int) -> tuple[Landscape, int, l
             landscape_id=landscape_id,
             make=made,
             done=[(point.x, point.y) for point in points],
-            n_workers=max(1, n_workers),
+            workers=workers,
         ):
             journal.append([point])
             points.append(point)
@@ -273,9 +309,7 @@ def _follow(
 
     if n_paths and (obstacle := find_update_obstacle(work.loaded.model)):
         return [], [f"Note: no paths are drawn: {obstacle}."]
-    prompts = {question.id: trajectory.prompt_ids for question, trajectory in work.asked}
-    # After another prompt (a mode without thinking, say) a trajectory begins at another loss than the surface has.
-    chosen = [t for t in work.trajectories if prompts.get(t.question_id) == t.prompt_ids and t.reasoning_len][:n_paths]
+    chosen = _choose_followed(work, n_paths)
     paths: list[PlanePath] = []
     notes: list[str] = []
     with show_progress("paths", len(chosen)) as bar:

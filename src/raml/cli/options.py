@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from raml.scale import Workers
+
 if TYPE_CHECKING:
     from raml.models import LoadedModel
 
@@ -27,6 +29,32 @@ class LoadOptions:
     """Run Python code that comes with the model."""
     threads: int | None = None
     """CPU threads for the arithmetic; by default all cores, and one for small models, which gain nothing from more."""
+
+
+@dataclass(frozen=True)
+class WorkerOptions:
+    """Who shares the work."""
+
+    workers: int | None = None
+    """Processes that share the work, each with the model; by default one, on a cluster one for each GPU or core."""
+    ray: str | None = None
+    """Work on a Ray cluster: its address, such as 10.0.0.1:6379, or auto for the one that this machine belongs to."""
+
+
+def choose_workers(options: WorkerOptions | None, load: LoadOptions | None = None) -> Workers:
+    """Who works: this process, several, or a cluster's, whose workers take as many cores as the model has threads.
+
+    Raises:
+        DataError: fewer than one worker is asked for, or layers over all devices in each of several.
+    """
+    from raml.errors import DataError
+
+    options, load = options or WorkerOptions(), load or LoadOptions()
+    if options.workers is not None and options.workers < 1:
+        raise DataError(f"--workers is {options.workers}; it must be at least 1.")
+    if load.device == "all" and (options.ray is not None or (options.workers or 1) > 1):
+        raise DataError("--device all spreads one model over all devices; it does not go with --workers or --ray.")
+    return Workers(options.workers, options.ray, load.threads)
 
 
 def parse_bytes(text: str) -> int:

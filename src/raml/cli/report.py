@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from raml.cli.plan import PlanFlag, show_tables_plan
 from raml.cli.report_views import describe_views, list_missing
 from raml.cli.stage import say
 from raml.errors import DataError, RunError
@@ -13,7 +14,14 @@ from raml.report import build_report
 from raml.store import Run, write_atomically
 
 
-def report(run: Path, *, out: Path | None = None, title: str | None = None, limit: int | None = None) -> None:
+def report(
+    run: Path,
+    *,
+    out: Path | None = None,
+    title: str | None = None,
+    limit: int | None = None,
+    plan_only: PlanFlag = False,
+) -> None:
     """Make one self-contained HTML page of a run.
 
     Example: `raml report runs/tiny`
@@ -29,9 +37,14 @@ def report(run: Path, *, out: Path | None = None, title: str | None = None, limi
         The page's title.
     limit
         Show trajectories of only the first so many questions; the other tabs are of the whole run.
+    plan_only
+        Say what it will take for the whole run, in memory and time, and do nothing.
     """
     if limit is not None and limit < 1:
         raise DataError(f"--limit is {limit}; it must be at least 1.")
+    if plan_only:
+        show_tables_plan("report", [run], lambda parts: report(*parts))
+        return
     folder = Run(run)
     questions = folder.read_questions()[:limit]
     shown = {question.id for question in questions}

@@ -10,6 +10,7 @@ from typing import TypeVar
 import msgspec
 
 from raml.errors import RunError
+from raml.inputs import MALFORMED, is_there, read_plain
 from raml.records import AlignmentSummary, Evaluation, Frontier, InfluenceSummary, Trace, Trajectory
 from raml.report import describe_claims, describe_frontiers, describe_influences, describe_landscapes, describe_updates
 from raml.report.charts import View
@@ -67,10 +68,10 @@ def list_missing(folder: Run) -> list[str]:
     """List what the page could show and the run has not, each with the command that makes it."""
     has = {
         "landscape": bool(_list_landscapes(folder)),
-        "update": folder.updates_path.is_file() or folder.updates_journal_path.is_file(),
-        "align": (folder.path / ALIGNMENT).is_file(),
-        "compress": (folder.path / FRONTIER).is_file(),
-        "influence": (folder.path / INFLUENCE).is_file(),
+        "update": is_there(folder.updates_path) or is_there(folder.updates_journal_path),
+        "align": is_there(folder.path / ALIGNMENT),
+        "compress": is_there(folder.path / FRONTIER),
+        "influence": is_there(folder.path / INFLUENCE),
     }
     names = {"update": "updates", "align": "the test of Eq. 4", "compress": "frontier", "influence": "tokens"}
     return [
@@ -86,7 +87,7 @@ def _list_landscapes(folder: Run) -> list[Path]:
 
 def _read(path: Path, kind: type[S]) -> tuple[list[S], list[str]]:
     """Read a stage's summaries and what it says of them; nothing where there is no file."""
-    if not path.is_file():
+    if not is_there(path):
         return [], []
     said = read_summaries(path, _Said)
     sentences = [sentence for one in said for sentence in (one.sentence, *one.sentences) if sentence]
@@ -100,8 +101,8 @@ def _read_evaluation(path: Path) -> Evaluation | None:
         RunError: it can't be read, or is no evaluation.
     """
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Evaluation) if path.is_file() else None
+        return msgspec.json.decode(read_plain(path), type=Evaluation) if is_there(path) else None
     except OSError as error:
         raise RunError(f"{path} can't be read: {error.strerror}.") from error
-    except (msgspec.DecodeError, msgspec.ValidationError, RecursionError) as error:
+    except MALFORMED as error:
         raise RunError(f"{path} is no evaluation: {error}.") from error

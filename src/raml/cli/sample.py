@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Literal, get_args
 from cyclopts import Parameter
 
 from raml.cli.engines import EngineOptions, Sampler, Work, open_sampler
-from raml.cli.help_groups import ENGINE, LOADING, PROMPT, SAMPLING
-from raml.cli.options import LoadOptions, load
+from raml.cli.help_groups import ENGINE, LOADING, PROMPT, SAMPLING, WORKERS
+from raml.cli.options import LoadOptions, WorkerOptions, choose_workers, load
+from raml.cli.plan import PlanFlag, show_sample_plan
 from raml.cli.stage import list_unclear, say, show_progress
 from raml.errors import DataError, ModelError
 from raml.records import PromptSettings, Question, SamplingSettings, Trajectory, Verdict
@@ -32,10 +33,12 @@ def sample(
     batch_size: int | None = None,
     allow_code_execution: bool = False,
     style: Literal["verbose", "terse"] | None = None,
+    plan_only: PlanFlag = False,
     prompt: Annotated[PromptSettings | None, Parameter(name="*", group=PROMPT)] = None,
     sampling: Annotated[SamplingSettings | None, Parameter(name="*", group=SAMPLING)] = None,
     options: Annotated[LoadOptions | None, Parameter(name="*", group=LOADING)] = None,
     engine: Annotated[EngineOptions | None, Parameter(name="*", group=ENGINE)] = None,
+    workers: Annotated[WorkerOptions | None, Parameter(name="*", group=WORKERS)] = None,
 ) -> None:
     """Sample n trajectories per question and grade them.
 
@@ -62,6 +65,8 @@ def sample(
     style
         For the oracle: verbose states each step and what remains, terse only what remains. verbose unless told
         otherwise.
+    plan_only
+        Say what it will take, in tokens, memory and time, and do nothing.
     """
     from raml.sampling import ORACLE
 
@@ -78,12 +83,18 @@ def sample(
         raise DataError(f"--style is for the oracle; {model} has no use for it.")
     _announce_code(found, allow_code_execution)
     work = Work(model, found, n, prompt, sampling, batch_size, allow_code_execution)
-    sampler = open_sampler(work, options, engine or EngineOptions())
+    if plan_only:
+        show_sample_plan(folder, work, options, engine or EngineOptions())
+        return
+    sampler = open_sampler(work, options, engine or EngineOptions(), choose_workers(workers, options))
     config = {"model": model, "n": n, "limit": limit, "prompt": prompt, "sampling": sampler.sampling}
     config |= {"allow_code_execution": allow_code_execution, **sampler.config}
     if sampler.note is not None:
         say(sampler.note)
-    _run_sampler(folder, sampler, StageClock(folder, "sample", config))
+    try:
+        _run_sampler(folder, sampler, StageClock(folder, "sample", config))
+    finally:
+        sampler.close()
 
 
 def _run_sampler(folder: Run, sampler: Sampler, clock: StageClock) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
@@ -22,6 +23,8 @@ from rich.text import Text
 
 from raml.records import Question, Trajectory
 
+CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Whatever moves the cursor, changes colours or the direction of writing, but for tabs and new lines."""
 WIDTH_WITHOUT_NOTE = 58
 """Characters of a progress line before its note."""
 console = Console(highlight=False, soft_wrap=True)
@@ -91,11 +94,16 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], names: C
         is_name = not place or heading in names
         table.add_column(heading, justify="left" if is_name else "right", no_wrap=is_name)
     for row in rows:
-        table.add_row(*map(Text, row))
+        table.add_row(*(Text(show_controls(cell)) for cell in row))
     screen.print(table)
     say("")
 
 
 def say(text: str) -> None:
     """Print a line of a command's result."""
-    console.print(text, markup=False)
+    console.print(show_controls(text), markup=False)
+
+
+def show_controls(text: str) -> str:
+    """Write control characters and halves of characters as escapes: what a file holds must not steer a terminal."""
+    return CONTROLS.sub(lambda found: repr(found[0])[1:-1], text)

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from raml.cli.help_groups import LOADING, PROBE, READOUT
-from raml.cli.options import LoadOptions, parse_bytes
+from raml.cli.help_groups import LOADING, PROBE, READOUT, WORKERS
+from raml.cli.options import LoadOptions, WorkerOptions, choose_workers, parse_bytes
+from raml.cli.plan import PlanFlag
 from raml.cli.stage import say, show_progress
 from raml.cli.trace_summary import summarize_readouts, summarize_traces
-from raml.cli.writers import load_scorers
+from raml.cli.writers import open_scorers
 from raml.errors import DataError, RamlError, RunError
 from raml.records import ModelIdentity, Question, Readout, ReadoutSettings, Trace, TraceSettings, Trajectory
+from raml.scale import Pool
 from raml.store import Journal, Run, StageClock, lock_run
 
 if TYPE_CHECKING:
     from raml.models import LoadedModel
+    from raml.probes import Outcome
+    from raml.probes.task import Task
+    from raml.records import Scorer
 
 MAX_PANELS = 12
 """Questions in the figure."""
@@ -35,8 +41,10 @@ def trace(
     readout_tokens: Annotated[int, Parameter(group=READOUT)] = ReadoutSettings.max_new_tokens,
     readout_stop: Annotated[tuple[str, ...], Parameter(group=READOUT, negative="")] = (),
     memory: str | None = None,
+    plan_only: PlanFlag = False,
     settings: Annotated[TraceSettings | None, Parameter(name="*", group=PROBE)] = None,
     options: Annotated[LoadOptions | None, Parameter(name="*", group=LOADING)] = None,
+    workers: Annotated[WorkerOptions | None, Parameter(name="*", group=WORKERS)] = None,
 ) -> None:
     """Score the answer after every prefix and draw the curves.
 
@@ -64,21 +72,32 @@ def trace(
         left open, or the end of the line.
     memory
         How much memory may be used beside the model's weights, such as 800MB; by default most of what is free.
+    plan_only
+        Say what it will take, in tokens, memory and time, and do nothing.
     """
     settings = settings or TraceSettings()
     _check_ranges(settings, limit, alpha)
     asked = _choose_readout(settings, readout, readout_tokens, readout_stop)
     work = _Work(settings, asked, None if memory is None else parse_bytes(memory))
+    hands = choose_workers(workers, options)
     folder = Run(run)
     questions = folder.read_questions()
     trajectories = folder.read_trajectories()[:limit]
     if not trajectories:
         raise RunError(f"{run} has no trajectories. Make some with `raml sample MODEL {run}` or `raml import`.")
+    if plan_only:
+        from raml.cli.plan_units import Asked, show_trace_plan
+
+        every = Asked(folder, questions, trajectories, model, options, work.memory, partial(_redraw, questions, alpha))
+        show_trace_plan(every, work.settings, work.readout)
+        return
     config = {"model": model, "limit": limit, "alpha": alpha, "settings": settings, "readout": asked}
     clock = StageClock(folder, "trace", config)
     with lock_run(run):
-        for loaded, own in load_scorers(model, trajectories, options, work.errors):
-            _trace_with(loaded, folder, questions, own, work)
+        for pool, identity, own in open_scorers(model, trajectories, options, work.errors, hands):
+            work.models.append(identity)
+            _trace_with(pool, folder, questions, own, work)
+        work.sort_errors(trajectories)
         if not any(record.id in work.wanted for record in (*folder.read_traces(), *folder.read_readouts())):
             raise work.errors[0][1]
         all_traces = folder.close_traces()
@@ -155,55 +174,66 @@ class _Work:
     errors: list[tuple[str, RamlError]] = field(default_factory=list)
     """Trajectory and what is wrong with it."""
 
+    def sort_errors(self, trajectories: Sequence[Trajectory]) -> None:
+        """Put errors in the trajectories' order; workers finish in any."""
+        rank = {trajectory.id: i for i, trajectory in enumerate(trajectories)}
+        self.errors.sort(key=lambda one: rank[one[0]])
+
+    def count(self, outcomes: Sequence[Outcome]) -> None:
+        """Add up what became of some trajectories."""
+        for outcome in outcomes:
+            self.n_new += bool(outcome.traces or outcome.readout)
+            self.n_new_traces += len(outcome.traces)
+            self.n_new_readouts += outcome.readout is not None
+            self.errors += [(outcome.trajectory.id, error) for error in outcome.errors]
+            self.n_read += outcome.n_read
+            self.n_read_by_definition += outcome.n_read_by_definition
+
 
 def _trace_with(
-    loaded: LoadedModel,
+    pool: Pool[LoadedModel],
     folder: Run,
     questions: Sequence[Question],
     trajectories: Sequence[Trajectory],
     work: _Work,
 ) -> None:
     """Trace with one model what has not been traced yet."""
-    from raml.probes import key_readout, key_trace, split_targets, stream_probes
-    from raml.scoring import find_obstacle
+    from raml.probes import plan_probes
 
-    work.models.append(loaded.identity)
-    if obstacle := find_obstacle(loaded.model):
-        say(f"Note: one-pass scoring can't serve {loaded.identity.name}: {obstacle}. Each prefix is scored by itself.")
-    gold = {question.id: question.answer for question in questions}
-    keys: dict[str, set[str]] = {}
-    for t in trajectories:
-        about = (t, gold.get(t.question_id, ""))
-        keys[t.id] = {key_trace(loaded.identity, *about, settings) for settings in split_targets(work.settings)}
-        if work.readout is not None:
-            keys[t.id].add(key_readout(loaded, *about, work.readout))
-    work.wanted |= set().union(*keys.values())
+    by_id = {question.id: question for question in questions}
+    about = {"trajectories": trajectories, "questions": by_id, "settings": work.settings}
+    plan = pool.ask(partial(plan_probes, **about, readout=work.readout, memory=work.memory))
+    if plan.obstacle is not None:
+        name = work.models[-1].name
+        say(f"Note: one-pass scoring can't serve {name}: {plan.obstacle}. Each prefix is scored by itself.")
+    work.wanted |= frozenset().union(*plan.keys.values())
     there = {record.id for record in (*folder.read_traces(), *folder.read_readouts())}
-    n_done = sum(keys[t.id] <= there for t in trajectories)
+    n_done = sum(keys <= there for keys in plan.keys.values())
+    work.count(plan.list_refused(there))
     with (
         show_progress("tracing", len(trajectories), n_done) as bar,
         Journal(folder.traces_journal_path) as traces,
         Journal(folder.readouts_journal_path) as readouts,
     ):
-        by_id = {question.id: question for question in questions}
-        for outcomes in stream_probes(
-            loaded, trajectories, by_id, work.settings, readout=work.readout, done=there, memory=work.memory
-        ):
+        bar.advance(len(plan.refused))
+        for made in pool.map(partial(_run, plan.scorer, work.memory), plan.list_left(there)):
+            outcomes = plan.finish(made, there)
             new = [trace for outcome in outcomes for trace in outcome.traces]
             new_readouts = [outcome.readout for outcome in outcomes if outcome.readout is not None]
             if new:
                 traces.append(new)
             if new_readouts:
                 readouts.append(new_readouts)
-            work.n_new += sum(bool(outcome.traces or outcome.readout) for outcome in outcomes)
-            work.n_new_traces += len(new)
-            work.n_new_readouts += len(new_readouts)
-            for outcome in outcomes:
-                work.errors += [(outcome.trajectory.id, error) for error in outcome.errors]
-                work.n_read += outcome.n_read
-                work.n_read_by_definition += outcome.n_read_by_definition
-            n_finished = sum(not keys[outcome.trajectory.id] <= there for outcome in outcomes)
+            work.count(outcomes)
+            n_finished = sum(not plan.keys[outcome.trajectory.id] <= there for outcome in outcomes)
             bar.advance(n_finished, note=f"{work.n_read:,} tokens read")
+
+
+def _run(scorer: Scorer, memory: int | None, loaded: LoadedModel, batch: Sequence[Task]) -> tuple[list[Outcome]]:
+    """Run a batch in a worker; it comes back as a whole."""
+    from raml.probes import run_batch
+
+    return (run_batch(loaded, batch, scorer, memory),)
 
 
 def _report(
@@ -232,6 +262,16 @@ def _report(
     for path in files:
         say(f"Figure: {path}")
     say(f"Next: raml report {folder.path}")
+
+
+def _redraw(
+    questions: Sequence[Question],
+    alpha: float,
+    folder: Run,
+    trajectories: Sequence[Trajectory],
+    traces: Sequence[Trace],
+) -> list[Path]:
+    return _draw(folder, questions, trajectories, traces, alpha)
 
 
 def _draw(

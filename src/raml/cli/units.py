@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from raml.cli.options import LoadOptions
 from raml.cli.stage import say, show_progress
-from raml.cli.writers import load_scorers
+from raml.cli.writers import open_scorers
 from raml.errors import DataError, RamlError, RunError
 from raml.records import Adaptation, Alignment, ModelIdentity, Question, Resampling, Trajectory, Update
+from raml.scale import Workers
 from raml.store import Journal, Run
 
 if TYPE_CHECKING:
@@ -82,37 +84,69 @@ def make_units(
     there: Collection[str],
     model: str | None,
     options: LoadOptions | None,
+    workers: Workers | None = None,
 ) -> Work:
-    """Make the records that are missing, one after the other, each in the journal before the next begins.
+    """Make the records that are missing.
+
+    In this process they are made one after the other, each in the journal before the next begins; several workers take
+    a trajectory each, and its records are put into the journal together.
 
     Args:
         trajectories: What records are made for, by the models that wrote them or by the one named.
-        plan: What to make for each.
+        plan: What to make for each; picklable if there are several workers.
         label: Of the progress bar.
         journal_path: Where records go.
         there: Ids of records that need not be made again.
         model: The model for all trajectories; by default each one's writer.
         options: How models are loaded.
+        workers: Who works; by default this process.
 
     Raises:
         RamlError: nothing that was asked for could be made, and nothing was there; the first reason.
     """
     work, known = Work(), frozenset(there)
-    for loaded, own in load_scorers(model, trajectories, options, work.errors):
-        work.models.append(loaded.identity)
+    for pool, identity, own in open_scorers(model, trajectories, options, work.errors, workers):
+        work.models.append(identity)
         with show_progress(label, len(own)) as bar, Journal(journal_path) as journal:
-            for trajectory in own:
-                try:
-                    for key, make in plan(loaded, trajectory):
-                        work.wanted.add(key)
-                        if key not in known:
-                            journal.append([make()])
-                            work.n_new += 1
-                except RunError:
-                    raise  # a full disk concerns all
-                except RamlError as error:
-                    work.errors.append((trajectory.id, error))
-                bar.advance()
+            for step in pool.map(partial(_make_missing, plan, known), own):
+                if step.key is not None:
+                    work.wanted.add(step.key)
+                if step.record is not None:
+                    journal.append([step.record])
+                    work.n_new += 1
+                if step.error is not None:
+                    work.errors.append((step.trajectory_id, step.error))
+                if step.is_last:
+                    bar.advance()
+    rank = {trajectory.id: i for i, trajectory in enumerate(trajectories)}
+    work.errors.sort(key=lambda one: rank[one[0]])  # workers finish in any order
     if work.errors and not work.n_new and not work.wanted & known:
         raise work.errors[0][1]
     return work
+
+
+@dataclass(frozen=True)
+class _Step:
+    """What a worker tells about a trajectory."""
+
+    trajectory_id: str
+    key: str | None = None
+    """Of a record that is asked for."""
+    record: Made | None = None
+    error: RamlError | None = None
+    is_last: bool = False
+
+
+def _make_missing(plan: Plan, known: Collection[str], loaded: LoadedModel, trajectory: Trajectory) -> Iterator[_Step]:
+    """Make a trajectory's records that are not known."""
+    error: RamlError | None = None
+    try:
+        for key, make in plan(loaded, trajectory):
+            yield _Step(trajectory.id, key)
+            if key not in known:
+                yield _Step(trajectory.id, key, make())
+    except RunError:
+        raise  # concerns all
+    except RamlError as found:
+        error = found
+    yield _Step(trajectory.id, error=error, is_last=True)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from raml.cli.help_groups import LOADING, PREFIXES
-from raml.cli.options import LoadOptions, load, parse_bytes
+from raml.cli.help_groups import LOADING, PREFIXES, WORKERS
+from raml.cli.options import LoadOptions, WorkerOptions, choose_workers, load, parse_bytes
+from raml.cli.plan import PlanFlag
 from raml.cli.stage import say
 from raml.cli.units import Unit, group_by_model, make_units, read_units
 from raml.cli.update_summary import describe_certificate, summarize_updates
@@ -33,8 +34,10 @@ def update(
     adapter: Path | None = None,
     trajectory: str | None = None,
     memory: str | None = None,
+    plan_only: PlanFlag = False,
     settings: Annotated[UpdateSettings | None, Parameter(name="*", group=PREFIXES)] = None,
     options: Annotated[LoadOptions | None, Parameter(name="*", group=LOADING)] = None,
+    workers: Annotated[WorkerOptions | None, Parameter(name="*", group=WORKERS)] = None,
 ) -> None:
     """Compile each trajectory into changes of the weights.
 
@@ -58,6 +61,8 @@ def update(
         Take only this trajectory (its id, or how the id begins). For an adapter, the default is the first right one.
     memory
         How much memory may be used beside the model's weights, such as 800MB; by default most of what is free.
+    plan_only
+        Say what it will take, in tokens, memory and time, and do nothing.
     """
     settings = settings or UpdateSettings()
     _check_ranges(settings)
@@ -69,7 +74,14 @@ def update(
         from raml.updates import check_adapter_folder
 
         check_adapter_folder(adapter)
+    if plan_only:
+        from raml.cli.plan_units import Asked, show_update_plan
+
+        asked = Asked(folder, questions, chosen, model, options, n_bytes, _draw)
+        show_update_plan(asked, partial(_Plan, questions, folder.read_trajectories(), memory=n_bytes), settings)
+        return
     config = {"model": model, "limit": limit, "trajectory": trajectory, "adapter": adapter, "settings": settings}
+    hands = choose_workers(workers, options)
     clock = StageClock(folder, "update", config)
     with lock_run(run):
         plan = _Plan(questions, folder.read_trajectories(), settings, n_bytes)
@@ -81,6 +93,7 @@ def update(
             there=[record.id for record in folder.read_updates()],
             model=model,
             options=options,
+            workers=hands,
         )
         everything = folder.close_updates()
         updates = [record for record in everything if record.id in work.wanted]
@@ -203,7 +216,7 @@ def _write_adapter(
     name, own, as_written = next(iter(list_scorers(model, [trajectory], options)))
     loaded = load(name, as_written)
     if model is None:
-        check_weights(loaded, own)
+        check_weights(loaded.identity, own)
     question, settings = plan.questions[trajectory.question_id], replace(plan.settings, n_prefixes=2)
     record, path = compile_trajectory(loaded, trajectory, question, settings, memory=plan.memory)
     return write_adapter(adapter, loaded, take_point(path), describe_certificate(record, question))

@@ -4,14 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from raml.cli.options import LoadOptions, load
 from raml.errors import ModelError, RamlError
-from raml.records import Trajectory
+from raml.records import ModelIdentity, Trajectory
+from raml.scale import Pool, Workers, open_pool
 
 if TYPE_CHECKING:
-    from raml.models import LoadedModel, LoadedTokenizer
+    from raml.models import LoadedModel
+
+
+def open_scorers(
+    model: str | None,
+    trajectories: Sequence[Trajectory],
+    options: LoadOptions | None,
+    errors: list[tuple[str, RamlError]],
+    workers: Workers | None = None,
+) -> Iterator[tuple[Pool[LoadedModel], ModelIdentity, Sequence[Trajectory]]]:
+    """Let workers load one model after the other, each with the trajectories that are its to look at.
+
+    See `list_scorers`. A model that can't be loaded, or is not the one that wrote its trajectories, is noted as an
+    error of each of them, and the others go on.
+    """
+    for name, own, as_written in list_scorers(model, trajectories, options):
+        with open_pool(partial(load, name, as_written), workers) as pool:
+            try:
+                identity = pool.ask(_identify)
+                if model is None:
+                    check_weights(identity, own)
+            except ModelError as error:
+                errors += [(trajectory.id, error) for trajectory in own]
+                continue
+            yield pool, identity, own
 
 
 def load_scorers(
@@ -20,20 +46,17 @@ def load_scorers(
     options: LoadOptions | None,
     errors: list[tuple[str, RamlError]],
 ) -> Iterator[tuple[LoadedModel, Sequence[Trajectory]]]:
-    """Load one model after the other, each with the trajectories that are its to look at; see `list_scorers`.
+    """Load one model after the other in this process, as `open_scorers` does in workers."""
+    for pool, _, own in open_scorers(model, trajectories, options, errors):
+        yield pool.ask(_take), own
 
-    A model that can't be loaded, or is not the one that wrote its trajectories, is noted as an error of each of them,
-    and the others go on.
-    """
-    for name, own, as_written in list_scorers(model, trajectories, options):
-        try:
-            loaded = load(name, as_written)
-            if model is None:
-                check_weights(loaded, own)
-        except ModelError as error:
-            errors += [(trajectory.id, error) for trajectory in own]
-            continue
-        yield loaded, own
+
+def _identify(loaded: LoadedModel) -> ModelIdentity:
+    return loaded.identity
+
+
+def _take(loaded: LoadedModel) -> LoadedModel:
+    return loaded
 
 
 def list_scorers(
@@ -58,7 +81,7 @@ def list_scorers(
         yield name, own, as_written
 
 
-def check_weights(loaded: LoadedModel | LoadedTokenizer, trajectories: Sequence[Trajectory]) -> None:
+def check_weights(now: ModelIdentity, trajectories: Sequence[Trajectory]) -> None:
     """Refuse a model of the right name whose weights are not those that wrote the trajectories.
 
     Where a server held the weights, only configuration and tokenizer can be compared.
@@ -67,7 +90,7 @@ def check_weights(loaded: LoadedModel | LoadedTokenizer, trajectories: Sequence[
         ModelError: the hashes differ.
     """
     for trajectory in trajectories:
-        written, now = trajectory.model, loaded.identity
+        written = trajectory.model
         same_weights = written.weights_sha256 in (None, now.weights_sha256)
         if not same_weights or written.config_sha256 != now.config_sha256:
             raise ModelError(

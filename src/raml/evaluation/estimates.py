@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import combinations
 from typing import Literal, get_args
 
 from raml.errors import DataError
 from raml.evaluation.cells import Cell
 from raml.records import Comparison, Estimate, Evaluation, Score, Trajectory, Verdict
+from raml.scale import Workers, open_pool
 from raml.stats import Counts, Metric, adjust_holm, compare_metric, compute_p_value, estimate_metric
 
 Undecided = Literal["leave-out", "wrong"]
@@ -49,6 +51,8 @@ def choose_metrics(cells: Sequence[Cell], *, ks: Sequence[int] = (), taus: Seque
     at least 1: with k = n a single undecided response would cost its question. mG-Pass@1 is 0 by definition and left
     out. The share of right answers is Avg@n where n is the same everywhere, and the equal Pass@1 elsewhere.
     """
+    for tau in taus:
+        Metric("g-pass", 2, tau)  # says so where one is no threshold, also where k is 1 and none is needed
     sizes = [len(responses) for cell in cells for responses in cell.responses.values()]
     if not ks:
         k = 1
@@ -72,6 +76,7 @@ def evaluate(
     level: float = 0.95,
     n_resamples: int = 9999,
     seed: int = 0,
+    workers: Workers | None = None,
 ) -> Evaluation:
     """Estimate each metric for each cell, and the paired differences of models on the same benchmark.
 
@@ -85,6 +90,7 @@ def evaluate(
         level: Nominal coverage of the intervals.
         n_resamples: Of bootstrap and permutation test.
         seed: Of both.
+        workers: Who works; each estimate and comparison is a unit. By default this process.
 
     Raises:
         DataError: a question has more or fewer responses than the others (unless `uneven`) or fewer than a metric
@@ -98,18 +104,15 @@ def evaluate(
     metrics = _replace_average(cells, metrics, undecided)
     tallies = [_tally(cell, metrics, undecided, uneven) for cell in cells]
     settings = _Resampling(level, n_resamples, seed)
-    scores = tuple(_score(tally, metrics, settings) for tally in tallies)
     pairs = [
         (a, b)
         for a, b in (_order(pair, baseline) for pair in combinations(tallies, 2))
         if a.cell.benchmark == b.cell.benchmark and baseline in (None, b.cell.model)
     ]
-    found = [
-        (model, other, *_compare(model, other, metric, settings))
-        for model, other in pairs
-        if _share(model, other)
-        for metric in metrics
-    ]
+    compared = [(model, other, metric) for model, other in pairs if _share(model, other) for metric in metrics]
+    estimates, differences = _estimate_all(tallies, metrics, compared, settings, workers)
+    scores = tuple(_score(tally, own) for tally, own in zip(tallies, estimates, strict=True))
+    found = [(a, b, *made) for (a, b, _), made in zip(compared, differences, strict=True)]
     adjusted = adjust_holm([p for *_, p in found])
     comparisons = tuple(
         Comparison(a.cell.model, b.cell.model, a.cell.benchmark, difference, p, p_holm)
@@ -122,6 +125,41 @@ def evaluate(
             f"{baseline} has no responses on {name}, so nothing is compared there." for name in sorted(without)
         )
     return Evaluation(scores, comparisons, undecided, notes)
+
+
+_Unit = tuple[int, "_Tally", "_Tally | None", Metric]
+"""Place in the list, whose responses, with whose they are compared, in what."""
+
+
+def _estimate_all(
+    tallies: Sequence[_Tally],
+    metrics: Sequence[Metric],
+    compared: Sequence[tuple[_Tally, _Tally, Metric]],
+    settings: _Resampling,
+    workers: Workers | None,
+) -> tuple[list[tuple[Estimate, ...]], list[tuple[Estimate, float]]]:
+    """Estimate each metric of each cell, and each difference with its p-value, a unit of work each."""
+    alone: list[tuple[_Tally, _Tally | None, Metric]] = [(tally, None, m) for tally in tallies for m in metrics]
+    units: list[_Unit] = [(i, a, b, metric) for i, (a, b, metric) in enumerate([*alone, *compared])]
+    with open_pool(partial(_hold, settings), workers) as pool:
+        made = dict(pool.map(_estimate, units))
+    values = [made[i] for i in range(len(alone))]
+    per_cell = [values[i : i + len(metrics)] for i in range(0, len(values), len(metrics))]
+    estimates = [tuple(estimate for estimate, _ in own) for own in per_cell]
+    return estimates, [made[i] for i in range(len(alone), len(units))]
+
+
+def _hold(settings: _Resampling) -> _Resampling:
+    """A worker's state."""
+    return settings
+
+
+def _estimate(settings: _Resampling, unit: _Unit) -> tuple[tuple[int, tuple[Estimate, float]]]:
+    place, tally, other, metric = unit
+    if other is not None:
+        return ((place, _compare(tally, other, metric, settings)),)
+    kept = [question for question in tally.n if question not in set(tally.left_out)]
+    return ((place, (estimate_metric(metric, tally.count(kept), **asdict(settings)), 1.0)),)
 
 
 def _replace_average(cells: Sequence[Cell], metrics: Sequence[Metric], undecided: Undecided) -> list[Metric]:
@@ -165,15 +203,14 @@ def _counts(trajectory: Trajectory, undecided: Undecided) -> bool:
     return trajectory.correct is not None or undecided == "wrong"
 
 
-def _score(tally: _Tally, metrics: Sequence[Metric], settings: _Resampling) -> Score:
+def _score(tally: _Tally, estimates: tuple[Estimate, ...]) -> Score:
     kept = [question for question in tally.n if question not in set(tally.left_out)]
-    counts = tally.count(kept)
     responses = [t for made in tally.cell.responses.values() for t in made]
     found = Counter(t.find_verdict() for t in responses)
     return Score(
         model=tally.cell.model,
         benchmark=tally.cell.benchmark,
-        estimates=tuple(estimate_metric(metric, counts, **asdict(settings)) for metric in metrics),
+        estimates=estimates,
         verdicts={verdict: found[verdict] for verdict in get_args(Verdict)},
         n_cut=sum(t.finish == "length" for t in responses),
         n_min=min(tally.n[question] for question in kept),

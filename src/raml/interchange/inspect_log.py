@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raml.errors import DataError, MissingExtra
+from raml.inputs import check_plain
 from raml.interchange.build import Asked, build_row
 from raml.interchange.chat import read_conversation, split_thinking, write_response
 from raml.interchange.log_size import check_log_size
@@ -57,9 +58,8 @@ def stream_samples(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         from inspect_ai.log import read_eval_log, read_eval_log_samples
     if path.suffix.lower() not in (".eval", ".json"):
         raise DataError(f"{path} is no .eval or .json log of inspect.")
-    if not path.is_file():
-        raise DataError(f"There is no file {path}.")
     try:
+        check_plain(path)
         check_log_size(path)
         sample_ids = read_eval_log(path, header_only=True).eval.dataset.sample_ids
         if path.suffix.lower() == ".eval" and sample_ids:
@@ -70,8 +70,10 @@ def stream_samples(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             samples = sorted(samples, key=lambda sample: (rank.get(sample.id, len(rank)), sample.epoch))
         for sample in samples:
             yield f"{path} sample {sample.id} epoch {sample.epoch}", _open_sample(sample)
+    except FileNotFoundError as error:
+        raise DataError(f"There is no file {path}.") from error
     except UNREADABLE as error:
-        reason = str(error)[:200] or type(error).__name__
+        reason = (error.strerror if isinstance(error, OSError) else str(error)[:200]) or type(error).__name__
         raise DataError(f"{path} can't be read as a log of inspect: {reason}") from error
 
 

@@ -16,7 +16,7 @@ from raml.landscapes.directions import Direction, draw_direction
 from raml.landscapes.perturb import Perturbation
 from raml.models import LoadedModel
 from raml.records import Landscape, LandscapePoint, LandscapeSettings, ModelIdentity, PlanePath, hash_key
-from raml.scale import map_units
+from raml.scale import Workers, open_pool
 
 Maker = Callable[[LoadedModel], tuple[Direction, Direction]]
 """Makes the two directions of a plane for a model."""
@@ -112,25 +112,27 @@ def measure_points(
     landscape_id: str,
     make: Maker | None = None,
     done: Collection[tuple[int, int]] = (),
-    n_workers: int = 1,
+    workers: Workers | None = None,
 ) -> Iterator[LandscapePoint]:
     """Measure the points of a grid that are not done yet, and yield each as it is finished.
 
     Every point stands for itself, so a run may stop anywhere and go on later. `load` and then `make` are called once in
-    each worker; by default the settings say which directions are made. For several workers both must be picklable, such
-    as `functools.partial(load_model, name, device="cpu")` and `functools.partial(span_path, probe=probe)`.
+    each worker; by default the settings say which directions are made. Unless all happens in this process, both must be
+    picklable, such as `functools.partial(load_model, name, device="cpu")` and
+    `functools.partial(span_path, probe=probe)`.
 
     Raises:
         DataError: settings or rows are not what they should be.
         ModelError: the model's weights can't be moved on this plane.
         NumericsError: a loss is NaN or infinite; the message names point and question.
-        RunError: a worker was ended by the system.
+        RunError: one point cost several workers, or the cluster can't be reached.
     """
     steps = list_steps(settings).tolist()
     points = [(x, y) for x in range(len(steps)) for y in range(len(steps)) if (x, y) not in set(done)]
     if points:
         set_up = functools.partial(_open_plane, load, tuple(rows), settings, make, landscape_id)
-        yield from map_units(set_up, points, n_workers=min(n_workers, len(points)))
+        with open_pool(set_up, workers) as pool:
+            yield from pool.map(_measure, points)
 
 
 def build_landscape(
@@ -190,3 +192,7 @@ def _open_plane(
         return LandscapePoint(f"{landscape_id}-{x}-{y}", landscape_id, x, y, plane.measure(steps[x], steps[y]))
 
     return measure
+
+
+def _measure(measure: Callable[[tuple[int, int]], LandscapePoint], point: tuple[int, int]) -> tuple[LandscapePoint]:
+    return (measure(point),)

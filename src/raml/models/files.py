@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import (
@@ -22,6 +24,8 @@ from huggingface_hub.errors import (
 )
 
 from raml.errors import ModelError
+from raml.inputs import check_plain, read_plain
+from raml.models.gguf_header import MOST_BLOCKS
 
 EMBEDDED = {"tiny": "sft", "tiny-base": "base", "tiny-grpo": "grpo"}
 """Models inside the package, and their folders below raml/tiny/weights."""
@@ -30,6 +34,9 @@ SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 CONFIG_REMARKS = {"transformers_version", "_name_or_path", "torch_dtype", "dtype"}
 TOKENIZER_FILES = {"tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt", "vocab.txt", "added_tokens.json"}
 PICKLE_SUFFIXES = {".bin", ".pt", ".pth", ".ckpt", ".pkl"}
+COUNTS = re.compile(r"layers?$|^n_layer|blocks?$|experts?$|^num_labels$")
+"""Names of numbers by which a configuration makes lists and modules."""
+READ_SUFFIXES = {".json", ".jinja", ".model", ".txt", ".py", ".safetensors"}
 HUB_FILES = ["*.json", "*.jinja", "*.model", "*.txt", "*.py"]
 HUB_WEIGHTS = ["*.safetensors"]
 
@@ -51,7 +58,10 @@ def find_source(name: str, revision: str | None = None, *, weights: bool = True)
         path = Path(name).expanduser()
     except RuntimeError:
         path = Path(name)  # "~nobody": there is no such home
-    if path.is_dir() or path.is_file():
+    if path.is_dir():
+        _check_files(name, path)
+        return path
+    if path.is_file():
         return path
     if path.suffix == ".gguf" or path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
         raise ModelError(f"There is no model file or folder {name}.")
@@ -106,7 +116,7 @@ def find_weight_files(name: str, source: Path) -> list[Path]:
 def _list_shards(name: str, source: Path) -> list[Path]:
     """List the files that the index of a sharded model names; each must be a safetensors file of the same folder."""
     try:
-        shards = sorted(set(json.loads((source / INDEX).read_text(encoding="utf-8"))["weight_map"].values()))
+        shards = sorted(set(json.loads(read_plain(source / INDEX))["weight_map"].values()))
         files = [source / shard for shard in shards]
     except (OSError, ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
         raise ModelError(f"{name}: {INDEX} is no index of weights.") from error
@@ -116,12 +126,34 @@ def _list_shards(name: str, source: Path) -> list[Path]:
     return files
 
 
+def check_configurations(name: str, source: Path) -> None:
+    """Refuse configurations that are damaged, or ask for absurdly many layers: lists of them come before any weight.
+
+    Raises:
+        ModelError: one is no JSON object, or asks for that.
+    """
+    for file in (source / "config.json", source / "generation_config.json"):
+        if file.name != "config.json" and not file.exists():
+            continue
+        try:
+            config = json.loads(read_plain(file))
+        except OSError as error:
+            raise ModelError(f"{name}: {file.name} can't be read: {error.strerror}.") from error
+        except (ValueError, RecursionError) as error:
+            raise ModelError(f"{name}: {file.name} is no JSON object.") from error
+        if not isinstance(config, dict):
+            raise ModelError(f"{name}: {file.name} is no JSON object.")
+        for key, value in _walk(config):
+            if COUNTS.search(key) and value > MOST_BLOCKS:
+                raise ModelError(f"{name}: {file.name} has {key} {value:,}; {MOST_BLOCKS:,} is the most that is read.")
+
+
 def hash_config(source: Path) -> str:
     """SHA-256 over what decides a model's behaviour besides its weights: configuration and tokenizer files.
 
     Fields of the configuration that say who wrote it, not what it does, are left out.
     """
-    config = json.loads((source / "config.json").read_text(encoding="utf-8"))
+    config = json.loads(read_plain(source / "config.json"))
     kept = {key: value for key, value in config.items() if key not in CONFIG_REMARKS}
     digest = hashlib.sha256(json.dumps(kept, sort_keys=True).encode())
     for file in sorted(path for path in source.iterdir() if path.name in TOKENIZER_FILES):
@@ -137,3 +169,30 @@ def hash_weights(files: Sequence[Path]) -> str:
             while block := file.read(1 << 24):
                 digest.update(block)
     return digest.hexdigest()
+
+
+def _check_files(name: str, source: Path) -> None:
+    """Refuse a folder with pipes and the like, which whoever reads them would wait for.
+
+    Raises:
+        ModelError: there is one.
+    """
+    for path in sorted(source.iterdir()):
+        if path.suffix in READ_SUFFIXES and path.exists() and not path.is_dir():
+            try:
+                check_plain(path)
+            except OSError as error:
+                raise ModelError(f"{name}: {path.name} can't be read: {error.strerror}.") from error
+
+
+def _walk(config: Any) -> Iterator[tuple[str, float]]:  # noqa: ANN401 - any JSON
+    """List the numbers of a configuration with their names, at any depth."""
+    if isinstance(config, list):
+        for one in config:
+            yield from _walk(one)
+    elif isinstance(config, dict):
+        for key, value in config.items():
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                yield key, value
+            else:
+                yield from _walk(value)

@@ -18,7 +18,9 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 from transformers.utils import logging as transformers_logging
 
 from raml.errors import DataError, ModelError
-from raml.models.files import find_source, find_weight_files, hash_config, hash_weights
+from raml.inputs import read_plain
+from raml.models.files import check_configurations, find_source, find_weight_files, hash_config, hash_weights
+from raml.models.sizes import check_sizes
 from raml.models.tokenizer import (
     find_context_len,
     find_revision,
@@ -28,6 +30,7 @@ from raml.models.tokenizer import (
     read_tokenizer,
 )
 from raml.records import ModelIdentity
+from raml.scale import choose_accelerator
 
 SMALL_MODEL = 10_000_000
 """Parameters below which threads wait for each other longer than they work; on a busy machine twenty times longer."""
@@ -58,7 +61,7 @@ class LoadedModel:
         Raises:
             ModelError: the model names none.
         """
-        return list_stop_ids(self.identity.name, self.model.generation_config, self.tokenizer)
+        return list_stop_ids(self.identity.name, self.model.generation_config, self.tokenizer, self.model.config)
 
 
 def load_model(
@@ -90,6 +93,7 @@ def load_model(
     source = find_source(name, revision)
     weight_files = find_weight_files(name, source)
     _check_architecture(name, source, trust_remote_code)
+    check_sizes(name, source, weight_files, trust_remote_code)
     placement: dict[str, Any] = {}  # none on a CPU: where weights are sharded by a launcher, it places them itself
     if torch_device.type != "cpu":
         placement["device_map"] = "auto" if device == "all" else {"": torch_device}
@@ -122,7 +126,10 @@ def set_threads(threads: int | None, model: PreTrainedModel) -> None:
 def _choose_device(device: str) -> torch.device:
     if device == "auto":
         accelerator = torch.accelerator.current_accelerator(check_available=True)
-        return accelerator if accelerator is not None else torch.device("cpu")
+        if accelerator is None:
+            return torch.device("cpu")
+        index = choose_accelerator(torch.accelerator.device_count())
+        return accelerator if index is None else torch.device(accelerator.type, index)
     try:
         chosen = torch.device(device)
         torch.empty(0, device=chosen)
@@ -144,11 +151,14 @@ def _check_architecture(name: str, source: Path, trust_remote_code: bool) -> Non
     """Refuse what is no causal language model, or what needs its own code unasked, before anything of it is loaded."""
     if source.is_file():
         return  # GGUF files hold decoder models only; the loader names the architectures it does not know
+    check_configurations(name, source)
     try:
-        config = json.loads((source / "config.json").read_text(encoding="utf-8"))
+        config = json.loads(read_plain(source / "config.json"))
         model_type, has_code = config.get("model_type"), "auto_map" in config
     except (ValueError, AttributeError, RecursionError) as error:
         raise ModelError(f"{name}: config.json is no JSON object.") from error
+    if not isinstance(model_type, str):
+        raise ModelError(f"{name}: config.json has no text as model_type.")
     if model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
         return
     if has_code:

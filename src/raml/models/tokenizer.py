@@ -10,7 +10,9 @@ from transformers import AutoConfig, AutoTokenizer, GenerationConfig, Pretrained
 
 from raml.configs import find_config, list_configs
 from raml.errors import ModelError
-from raml.models.files import find_source, find_weight_files, hash_config, hash_weights
+from raml.inputs import read_plain_text
+from raml.models.files import check_configurations, find_source, find_weight_files, hash_config, hash_weights
+from raml.models.gguf_header import measure_gguf
 from raml.records import ModelIdentity
 
 SERVED = "served"
@@ -62,6 +64,10 @@ def load_tokenizer(
         weight_files = find_weight_files(name, source)
     else:
         weight_files = _find_present_weights(name, source)
+    if source.is_file():
+        measure_gguf(name, source)
+    else:
+        check_configurations(name, source)
     tokenizer = read_tokenizer(name, source, chat_template, trust_remote_code)
     config, generation = _read_configuration(name, source, trust_remote_code)
     identity = ModelIdentity(
@@ -78,7 +84,7 @@ def load_tokenizer(
         source=source,
         stored_dtype=None if config.dtype is None else str(config.dtype).removeprefix("torch."),
         context_len=find_context_len(config),
-        stop_ids=list_stop_ids(name, generation, tokenizer),
+        stop_ids=list_stop_ids(name, generation, tokenizer, config),
     )
 
 
@@ -96,7 +102,7 @@ def read_tokenizer(
         raise ModelError(f"The tokenizer of {name} can't be loaded: {first_line(error)}") from error
     if chat_template is not None:
         try:
-            tokenizer.chat_template = find_config(chat_template, ".jinja").read_text(encoding="utf-8")
+            tokenizer.chat_template = read_plain_text(find_config(chat_template, ".jinja"))
         except (OSError, UnicodeDecodeError) as error:
             raise ModelError(
                 f"Chat template {chat_template} can't be read: {first_line(error)}. "
@@ -118,18 +124,27 @@ def find_context_len(config: PretrainedConfig) -> int | None:
     return getattr(config.get_text_config(), "max_position_embeddings", None)
 
 
-def list_stop_ids(name: str, generation: GenerationConfig | None, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+def list_stop_ids(
+    name: str, generation: GenerationConfig | None, tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig
+) -> list[int]:
     """List the tokens that end a response: the generation configuration's, else the tokenizer's.
 
     Raises:
-        ModelError: the model names none.
+        ModelError: the model names none, or what it names are no tokens of its vocabulary.
     """
     configured: Any = generation.eos_token_id if generation is not None else None
     if configured is None:
         configured = tokenizer.eos_token_id
     if configured is None:
         raise ModelError(f"{name} names no end-of-sequence token, so its responses would never end.")
-    return [configured] if isinstance(configured, int) else [int(token) for token in configured]
+    stops: list[Any] = list(configured) if isinstance(configured, list | tuple) else [configured]
+    vocab_size = getattr(config.get_text_config(), "vocab_size", len(tokenizer))
+    if not stops or not all(type(stop) is int and 0 <= stop < vocab_size for stop in stops):
+        raise ModelError(
+            f"{name} names {str(configured)[:40]!r} as end-of-sequence token; it must be one token or more of its "
+            f"vocabulary of {vocab_size:,}, by number."
+        )
+    return stops
 
 
 def find_revision(source: Path) -> str | None:

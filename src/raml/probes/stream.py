@@ -20,7 +20,7 @@ from raml.probes.task import (
     split_targets,
 )
 from raml.records import Question, Readout, ReadoutSettings, Scorer, Trace, TraceSettings, Trajectory
-from raml.scoring import Scores, plan_batches
+from raml.scoring import Scores, find_obstacle, plan_batches
 
 
 @dataclass
@@ -36,6 +36,44 @@ class Outcome:
     """Tokens that went through the model."""
     n_read_by_definition: int = 0
     """Tokens that one prompt per prefix takes for the same."""
+
+
+@dataclass
+class ProbePlan:
+    """What is to be done about many trajectories, in batches that any worker can run by itself."""
+
+    scorer: Scorer
+    obstacle: str | None
+    """Why the model can't be served in one pass, if so."""
+    batches: list[list[Task]]
+    keys: dict[str, frozenset[str]]
+    """Ids of the records that are asked for, by trajectory."""
+    refused: list[Outcome]
+    """Trajectories of which nothing can be asked."""
+    task_keys: dict[str, frozenset[str]] = field(default_factory=dict)
+    """Ids of the records that will be made, by trajectory."""
+    errors: dict[str, list[RamlError]] = field(default_factory=dict)
+    """Why something can't be asked, by trajectory."""
+
+    def list_left(self, done: Collection[str]) -> list[list[Task]]:
+        """The batches of which something is missing."""
+        known = frozenset(done)
+        return [batch for batch in self.batches if not all(self.task_keys[t.trajectory.id] <= known for t in batch)]
+
+    def list_refused(self, done: Collection[str]) -> list[Outcome]:
+        """What can't be asked, also of trajectories whose batch is there already: told each time, however often run."""
+        left = {task.trajectory.id for batch in self.list_left(done) for task in batch}
+        there = [task.trajectory for batch in self.batches for task in batch if task.trajectory.id not in left]
+        return [*self.refused, *(Outcome(t, errors=list(self.errors[t.id])) for t in there if self.errors[t.id])]
+
+    def finish(self, outcomes: list[Outcome], done: Collection[str]) -> list[Outcome]:
+        """Add what was wrong beforehand to a batch's outcomes, and take away the records that are there."""
+        for outcome in outcomes:
+            outcome.errors[:0] = self.errors[outcome.trajectory.id]
+            outcome.traces = [trace for trace in outcome.traces if trace.id not in done]
+            if outcome.readout is not None and outcome.readout.id in done:
+                outcome.readout = None
+        return outcomes
 
 
 def stream_probes(
@@ -68,32 +106,47 @@ def stream_probes(
     Raises:
         DataError: a trajectory's question is not among the questions; checked for all before the first is scored.
     """
+    plan = plan_probes(loaded, trajectories, questions, settings, readout=readout, memory=memory)
+    if refused := plan.list_refused(done):
+        yield refused
+    for batch in plan.list_left(done):
+        yield plan.finish(run_batch(loaded, batch, plan.scorer, memory), frozenset(done))
+
+
+def plan_probes(
+    loaded: LoadedModel,
+    trajectories: Sequence[Trajectory],
+    questions: Mapping[str, Question],
+    settings: TraceSettings | None = None,
+    *,
+    readout: ReadoutSettings | None = None,
+    memory: int | None = None,
+) -> ProbePlan:
+    """Plan what `stream_probes` does; arguments and errors are its."""
+    settings = settings or TraceSettings()
     for trajectory in trajectories:
         if trajectory.question_id not in questions:
             raise DataError(f"Trajectory {trajectory.id} answers question {trajectory.question_id}, which is not here.")
     tasks: list[Task] = []
     errors: dict[str, list[RamlError]] = {}
+    keys: dict[str, frozenset[str]] = {}
     for trajectory in trajectories:
         question = questions[trajectory.question_id]
-        task, errors[trajectory.id] = _plan(loaded, trajectory, question, settings or TraceSettings(), readout)
+        keys[trajectory.id] = _list_keys(loaded, trajectory, question.answer, split_targets(settings), readout)
+        task, errors[trajectory.id] = _plan(loaded, trajectory, question, settings, readout)
         if task is not None:
             tasks.append(task)
-    planned = {task.trajectory.id for task in tasks}
-    if refused := [Outcome(t, errors=errors[t.id]) for t in trajectories if t.id not in planned]:
-        yield refused
-    if not tasks:
-        return
-    scorer, known = choose_scorer(loaded), frozenset(done)
-    for members in _plan_batches(loaded, tasks, scorer, memory):
-        if all(_list_keys(loaded, task) <= known for task in members):
-            continue
-        outcomes = _run_batch(loaded, members, scorer, memory)
-        for outcome in outcomes:
-            outcome.errors[:0] = errors[outcome.trajectory.id]
-            outcome.traces = [trace for trace in outcome.traces if trace.id not in known]
-            if outcome.readout is not None and outcome.readout.id in known:
-                outcome.readout = None
-        yield outcomes
+    scorer = choose_scorer(loaded)
+    task_keys = {t.trajectory.id: _list_keys(loaded, t.trajectory, t.gold, t.targets, t.readout) for t in tasks}
+    return ProbePlan(
+        scorer,
+        find_obstacle(loaded.model),
+        list(_plan_batches(loaded, tasks, scorer, memory)),
+        keys,
+        [Outcome(t, errors=errors[t.id]) for t in trajectories if t.id not in task_keys],
+        task_keys,
+        errors,
+    )
 
 
 def _plan(
@@ -147,14 +200,22 @@ def _plan_batches(
             yield [group[i] for i in batch]
 
 
-def _list_keys(loaded: LoadedModel, task: Task) -> set[str]:
-    """Ids of the records that a task makes."""
-    about = (task.trajectory, task.gold)
-    keys = {key_trace(loaded.identity, *about, settings) for settings in task.targets}
-    return keys if task.readout is None else keys | {key_readout(loaded, *about, task.readout)}
+def _list_keys(
+    loaded: LoadedModel,
+    trajectory: Trajectory,
+    gold: str,
+    targets: Sequence[TraceSettings],
+    readout: ReadoutSettings | None,
+) -> frozenset[str]:
+    """Ids of the records that are made of a trajectory."""
+    keys = {key_trace(loaded.identity, trajectory, gold, settings) for settings in targets}
+    if readout is not None:
+        keys.add(key_readout(loaded, trajectory, gold, readout))
+    return frozenset(keys)
 
 
-def _run_batch(loaded: LoadedModel, tasks: Sequence[Task], scorer: Scorer, memory: int | None) -> list[Outcome]:
+def run_batch(loaded: LoadedModel, tasks: Sequence[Task], scorer: Scorer, memory: int | None = None) -> list[Outcome]:
+    """Run one batch of a plan. An error that concerns it is noted on each outcome."""
     outcomes = [Outcome(task.trajectory) for task in tasks]
     try:
         scores = run_tasks(loaded, tasks, scorer=scorer, memory=memory)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import io
 from collections.abc import Iterator, Mapping
 from datetime import date, time
 from pathlib import Path
@@ -14,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from raml.errors import DataError
+from raml.inputs import MALFORMED, check_plain, open_plain, read_plain
 from raml.records import Question, hash_key
 
 PROMPT_FIELDS = ("prompt", "question", "problem")
@@ -137,20 +139,20 @@ def read_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _read_jsonl(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    with path.open(encoding="utf-8-sig") as file:
+    with io.TextIOWrapper(open_plain(path), encoding="utf-8-sig") as file:
         for number, line in enumerate(file, start=1):
             if not line.strip():
                 continue
             place = f"{path} line {number}"
             try:
                 yield place, msgspec.json.decode(line, type=dict[str, Any])
-            except (msgspec.DecodeError, RecursionError) as error:
+            except MALFORMED as error:
                 raise DataError(f"{place} is no JSON object: {error}") from error
 
 
 def _read_csv(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     csv.field_size_limit(FIELD_CHARACTERS)  # of the whole process
-    with path.open(encoding="utf-8-sig", newline="") as file:
+    with io.TextIOWrapper(open_plain(path), encoding="utf-8-sig", newline="") as file:
         rows = csv.DictReader(file, strict=True)
         try:
             for row in rows:
@@ -162,6 +164,7 @@ def _read_csv(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _read_parquet(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    check_plain(path)
     number = 0
     try:
         with pq.ParquetFile(path) as file:
@@ -180,8 +183,8 @@ def _read_parquet(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _read_json(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     try:
-        rows = msgspec.json.decode(path.read_bytes().removeprefix(codecs.BOM_UTF8), type=list[Any])
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        rows = msgspec.json.decode(read_plain(path).removeprefix(codecs.BOM_UTF8), type=list[Any])
+    except MALFORMED as error:
         raise DataError(f"{path} is no JSON list of rows: {error}") from error
     for number, row in enumerate(rows, start=1):
         place = f"{path} row {number}"

@@ -16,6 +16,7 @@ from raml.records.base import (
     Verdict,
     hash_key,
 )
+from raml.records.checks import check_record
 from raml.records.efficiency import (
     Attempt,
     Counted,
@@ -126,6 +127,7 @@ __all__ = [
     "Update",
     "UpdateSettings",
     "Verdict",
+    "check_record",
     "hash_key",
     "name_point",
 ]

@@ -6,7 +6,7 @@ from raml.sampling.draw import ReproducibleDraw, draw_uniforms
 from raml.sampling.imported import make_imported
 from raml.sampling.oracle import ORACLE, ask_oracle
 from raml.sampling.plan import SampleUnit, check_settings, plan_samples, resolve_sampling
-from raml.sampling.sample import BATCH_SIZE, sample_trajectories, stream_trajectories
+from raml.sampling.sample import BATCH_SIZE, cut_batches, sample_batch, sample_trajectories, stream_trajectories
 from raml.sampling.server import stream_from_server
 from raml.sampling.vllm import VLLM, VLLM_BATCH, check_vllm, fix_dtype, stream_from_vllm
 
@@ -23,11 +23,13 @@ __all__ = [
     "check_settings",
     "check_vllm",
     "connect_server",
+    "cut_batches",
     "draw_uniforms",
     "fix_dtype",
     "make_imported",
     "plan_samples",
     "resolve_sampling",
+    "sample_batch",
     "sample_trajectories",
     "stream_from_server",
     "stream_from_vllm",

@@ -166,26 +166,36 @@ def _read_key() -> str:
 
 def check_options(options: ServerOptions) -> None:
     """Refuse options out of range, a URL that would put a secret into the records, and a key that can't be sent."""
-    try:
-        parts = urlsplit(options.url)
-        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
-        sound = sound and options.url.isascii() and options.url.isprintable()
-        (parts.hostname or "").encode("idna")  # a part between dots has 1 to 63 characters
-    except ValueError:
-        sound, parts = False, urlsplit("")
-    if parts.username or parts.password or parts.query or parts.fragment:
-        raise DataError(
-            "The server's URL holds a user name, password or query, which would end up in the records. Give it "
-            f"without, and the key in the environment variable {KEYS[0]}."
-        )
-    if not sound:
-        raise DataError(f"{options.url!r} is no address of a server; write it like http://localhost:8000/v1.")
+    check_address(options.url)
     for name, value in (("--concurrency", options.concurrency), ("--tries", options.n_tries)):
         if value < 1:
             raise DataError(f"{name} is {value}; it must be at least 1.")
     if not 0 < options.request_timeout_s < float("inf"):
         raise DataError(f"--request-timeout-s is {options.request_timeout_s}; it must be above 0.")
     _read_key()
+
+
+def check_address(url: str) -> None:
+    """Refuse a server's URL that is none, or that would put a secret into the records, which is then not repeated.
+
+    Raises:
+        DataError: it is or would.
+    """
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        host.encode("idna")  # a part between dots has 1 to 63 characters
+        sound = parts.scheme in ("http", "https") and bool(host) and (parts.port is None or parts.port > 0)
+        sound = sound and url.isascii() and url.isprintable()
+    except ValueError:
+        sound = False
+    if any(mark in url for mark in "@?#"):  # whatever else is wrong with it
+        raise DataError(
+            "The server's URL holds a user name, password or query, which would end up in the records. Give it "
+            f"without, and the key in the environment variable {KEYS[0]}."
+        )
+    if not sound:
+        raise DataError(f"{url!r} is no address of a server; write it like http://localhost:8000/v1.")
 
 
 def check_package() -> None:

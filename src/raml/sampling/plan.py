@@ -22,6 +22,8 @@ from raml.records import (
 )
 
 MAX_NEW_TOKENS = 2048
+MOST_REPEATS = 100_000
+"""Responses to one question; each has an entry in memory before the first is made."""
 SERVER: Engine = "server"
 
 
@@ -151,7 +153,7 @@ def check_settings(n: int, settings: SamplingSettings) -> None:
         DataError: n or a setting is out of range, or max_new_tokens is still open (`resolve_sampling` fills it in).
     """
     ranges = {
-        "n": (n, 1, None),
+        "n": (n, 1, MOST_REPEATS),
         "temperature": (settings.temperature, 0, None),
         "top_p": (settings.top_p, 0, 1),
         "top_k": (settings.top_k, 0, None),
@@ -160,7 +162,7 @@ def check_settings(n: int, settings: SamplingSettings) -> None:
     }
     for name, (value, low, high) in ranges.items():
         if value is None or not value >= low or (high is not None and value > high) or value == float("inf"):
-            limits = f"at least {low}" if high is None else f"between {low} and {high}"
+            limits = f"at least {low}" if high is None else f"between {low} and {high:,}"
             raise DataError(f"{name} is {value}; it must be {limits}.")
 
 

@@ -67,24 +67,31 @@ def stream_trajectories(
         allow_code: As in `raml.answers.grade_response`.
         on_step: Called at every token step with the number of responses in the batch.
     """
-    if batch_size < 1:
-        raise DataError(f"Batch size {batch_size} is no positive number.")
-    order = sorted(range(len(units)), key=lambda i: (len(units[i].prompt_ids), i))
-    for start in range(0, len(order), batch_size):
-        batch = [units[i] for i in order[start : start + batch_size]]
-        if all(unit.id in done for unit in batch):
-            continue
-        made = _sample_batch(loaded, batch, settings, allow_code, on_step)
+    for batch in cut_batches(units, batch_size, done):
+        made = sample_batch(loaded, batch, settings=settings, allow_code=allow_code, on_step=on_step)
         yield [trajectory for trajectory in made if trajectory.id not in done]
 
 
-def _sample_batch(
+def cut_batches(
+    units: Sequence[SampleUnit], batch_size: int = BATCH_SIZE, done: Collection[str] = ()
+) -> list[list[SampleUnit]]:
+    """Cut the whole plan into batches of prompts of similar length; those of which all is done are left out."""
+    if batch_size < 1:
+        raise DataError(f"Batch size {batch_size} is no positive number.")
+    order = sorted(range(len(units)), key=lambda i: (len(units[i].prompt_ids), i))
+    batches = [[units[i] for i in order[start : start + batch_size]] for start in range(0, len(order), batch_size)]
+    return [batch for batch in batches if not all(unit.id in done for unit in batch)]
+
+
+def sample_batch(
     loaded: LoadedModel,
     units: Sequence[SampleUnit],
+    *,
     settings: SamplingSettings,
-    allow_code: bool,
-    on_step: Callable[[int], None] | None,
+    allow_code: bool = False,
+    on_step: Callable[[int], None] | None = None,
 ) -> list[Trajectory]:
+    """Make the responses of one batch; arguments and errors are those of `stream_trajectories`."""
     stops = loaded.stop_ids
     assert settings.max_new_tokens is not None, "settings come from resolve_sampling"
     numbers = [draw_uniforms(settings.seed, u.question.id, u.repeat, settings.max_new_tokens) for u in units]

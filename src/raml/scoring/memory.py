@@ -11,6 +11,7 @@ import torch
 from transformers import PretrainedConfig, PreTrainedModel
 
 from raml.errors import ModelError
+from raml.scale import count_sharing
 from raml.scoring.engine import WIDEST_BAND, Job
 
 CHUNK_TOKENS = {"cpu": 1024}
@@ -42,19 +43,22 @@ def estimate_need(model: PreTrainedModel, jobs: Sequence[Job], max_new_tokens: i
 
     The row's buffers are counted from the configuration (feed-forward, attention, residual, each a few times over).
     """
-    config = model.config.get_text_config()
-    size = model.dtype.itemsize
-    heads = config.num_attention_heads
-    dim = _read_size(config, "head_dim") or config.hidden_size // heads
     position = count_position_bytes(model)
-    inner = _find_inner_size(config)
     own = max((len(job.branch.ids) for job in jobs), default=1)
-    buffers = size * (5 * inner + 10 * config.hidden_size) + 4 * heads * (6 * dim + 3 * (WIDEST_BAND + own))
     kept = 0
     if max_new_tokens:
         shortest = min((len(job.branch.ids) for job in jobs), default=1)
         kept = 2 * position * (own + max_new_tokens) // shortest
-    return Need(position * sum(job.n_stored for job in jobs), buffers + kept)
+    return Need(position * sum(job.n_stored for job in jobs), count_row_bytes(model, own) + kept)
+
+
+def count_row_bytes(model: PreTrainedModel, own: int = 1) -> int:
+    """Bytes of the buffers of one token that goes through the layers, on a branch of `own` tokens."""
+    config = model.config.get_text_config()
+    heads = config.num_attention_heads
+    dim = _read_size(config, "head_dim") or config.hidden_size // heads
+    wide = 5 * find_inner_size(config) + 10 * config.hidden_size
+    return model.dtype.itemsize * wide + 4 * heads * (6 * dim + 3 * (WIDEST_BAND + own))
 
 
 def count_position_bytes(model: PreTrainedModel) -> int:
@@ -76,7 +80,8 @@ def choose_chunk_tokens(
     Args:
         model: The model.
         jobs: What runs in one pass.
-        memory: Bytes that may be used beside the weights; by default four fifths of what is free on the device.
+        memory: Bytes that may be used beside the weights; by default four fifths of what is free on the device,
+            or of this worker's share of that.
         max_new_tokens: Length of greedy continuations, 0 if there are none.
 
     Raises:
@@ -88,7 +93,7 @@ def choose_chunk_tokens(
         free = find_free_memory(model)
         if free is None:
             return usual
-        allowed = int(FREE_SHARE * free)
+        allowed = int(FREE_SHARE * free / count_sharing())
     need = estimate_need(model, jobs, max_new_tokens)
     fitting = (allowed - need.stored - FIXED_BYTES) // need.per_row
     fewest = _count_fewest_rows(jobs)
@@ -177,7 +182,7 @@ def _read_size(config: PretrainedConfig, name: str) -> int | None:
         return config.to_dict().get(name)
 
 
-def _find_inner_size(config: PretrainedConfig) -> int:
+def find_inner_size(config: PretrainedConfig) -> int:
     """Width of the feed-forward layer; for a mixture of experts, of those that a token visits."""
     dense = _read_size(config, "intermediate_size") or 4 * config.hidden_size
     expert = _read_size(config, "moe_intermediate_size") or dense

@@ -11,12 +11,14 @@
     RUN/STAGE.json            what a stage says of each model: influence, alignment, compress
     RUN/*.journal.jsonl       records of a stage that has not finished
     RUN/manifest.json         how each stage's records came about, written last
+    RUN/damaged/              what `raml check --repair` set aside
 
 A whole file is replaced by writing beside it and renaming. An appended file can lose at most its last line to a kill;
-a reader skips a torn last line and the next append cuts it off.
+a reader skips a torn last line and the next append cuts it off. Lines, pages of tables, landscapes and the manifest
+carry checksums; what does not fit is refused by name.
 """
 
-from raml.store.clock import COMMAND, StageClock
+from raml.store.clock import COMMAND, StageClock, hide_secrets
 from raml.store.files import write_atomically, writing
 from raml.store.lines import Journal, read_jsonl
 from raml.store.lock import lock_run
@@ -32,6 +34,7 @@ __all__ = [
     "StageClock",
     "escape_markdown",
     "find_git_commit",
+    "hide_secrets",
     "list_versions",
     "lock_run",
     "read_jsonl",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from pathlib import Path
 
@@ -15,6 +16,11 @@ from raml.store.run import Run
 
 COMMAND: ContextVar[tuple[str, ...]] = ContextVar("COMMAND")
 """The command line that is being run; unset where functions are called."""
+
+
+def hide_secrets(words: Sequence[str]) -> tuple[str, ...]:
+    """Take user names, passwords and queries out of the addresses in a command line: what is recorded holds none."""
+    return tuple(re.sub(r"(://[^\s?#]*)[?#]\S*", r"\1", re.sub(r"\S*:\S*@", "[hidden]@", word)) for word in words)
 
 
 class StageClock:

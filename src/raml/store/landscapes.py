@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from raml.errors import RunError
+from raml.inputs import check_plain
 from raml.records import SCHEMA_VERSION, Landscape
+from raml.store.checksums import advise_check, sum_record
 from raml.store.files import write_atomically
 from raml.store.lines import check_schema
 
@@ -39,6 +40,7 @@ def write_landscape(path: Path, landscape: Landscape) -> None:
         "loss": "[question alpha beta], nats per answer token",
         "landscape": plain,
     }
+    about["crc"] = sum_record(about, arrays)
     # One entry: the library puts several in no fixed order, and the same landscape must give the same bytes.
     write_atomically(path, save(arrays, metadata={"raml": msgspec.json.encode(about).decode()}))
 
@@ -47,24 +49,37 @@ def read_landscape(path: Path) -> Landscape:
     """Read what `write_landscape` wrote.
 
     Raises:
-        RunError: the file is no landscape, or of a newer schema.
+        RunError: the file is no landscape, its checksum does not fit, or it is of a newer schema.
     """
     try:
+        check_plain(path)
         with safe_open(path, framework="numpy") as content:
-            about = json.loads((content.metadata() or {}).get("raml", "{}"))
+            about = msgspec.json.decode((content.metadata() or {}).get("raml", "{}"), type=dict[str, Any])
             if about.get("record") != "Landscape":
                 raise RunError(f"{path} is no landscape of raml, but another safetensors file.")
-            check_schema(str(path), about["schema_version"])
-            plain = about["landscape"]
-            for name in content.keys():  # noqa: SIM118
-                place, _, field = name.rpartition(".")
-                target = plain["paths"][int(place.removeprefix("path."))] if place else plain
-                target[field] = content.get_tensor(name)
+            arrays = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118
+        if about.get("crc") not in (None, sum_record(about, arrays)):
+            raise ValueError("the checksum does not fit, so it is damaged")
+        check_schema(str(path), about["schema_version"])
+        plain = about["landscape"]
+        for name, array in arrays.items():
+            place, _, field = name.rpartition(".")
+            target = plain["paths"][int(place.removeprefix("path."))] if place else plain
+            target[field] = array
         landscape = msgspec.convert(plain, Landscape, dec_hook=_keep_array)
         _check_shapes(landscape)
         return landscape
-    except (SafetensorError, OSError, LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise RunError(f"{path} is no readable landscape: {error}") from error
+    except (
+        SafetensorError,
+        OSError,
+        LookupError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        RecursionError,
+        msgspec.MsgspecError,
+    ) as error:
+        raise RunError(f"{path} is no readable landscape: {error}. {advise_check(path)}") from error
 
 
 def _take_apart(record: Any, prefix: str) -> tuple[dict[str, Any], Arrays]:  # noqa: ANN401

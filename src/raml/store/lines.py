@@ -1,4 +1,4 @@
-"""Records as lines of JSON, appended one by one, and the schema version each line carries."""
+"""Records as lines of JSON, appended one by one; each carries its schema version and a checksum."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 
 from raml.errors import DataError, RunError
+from raml.inputs import open_plain
 from raml.records import (
     SCHEMA_VERSION,
     Adaptation,
@@ -26,8 +27,10 @@ from raml.records import (
     Trace,
     Trajectory,
     Update,
+    check_record,
 )
-from raml.store.files import writing
+from raml.store.checksums import advise_check, find_misfit, seal
+from raml.store.files import write_all, writing
 
 Record = (
     Question
@@ -50,9 +53,11 @@ def check_schema(place: str, found: object) -> None:
     """Refuse what a newer version wrote; an older reader could misread it.
 
     Raises:
-        RunError: the schema version is above ours.
+        RunError: the schema version is above ours, or no number.
     """
-    if isinstance(found, int) and found > SCHEMA_VERSION:
+    if found is not None and type(found) is not int:
+        raise RunError(f"{place} has schema version {str(found)[:40]!r}, which is no whole number.")
+    if found is not None and found > SCHEMA_VERSION:
         raise RunError(
             f"{place} was written by a newer version of raml (schema {found}; this one reads up to {SCHEMA_VERSION}). "
             "Upgrade raml to read it."
@@ -60,27 +65,34 @@ def check_schema(place: str, found: object) -> None:
 
 
 def encode_line(record: Record) -> bytes:
-    """Write a record as one line of JSON, marked with the schema version."""
-    return msgspec.json.encode({"v": SCHEMA_VERSION, **_to_plain(record)}) + b"\n"
+    """Write a record as one line of JSON, marked with the schema version and a checksum of the line."""
+    return seal(msgspec.json.encode({"v": SCHEMA_VERSION, **_to_plain(record)})) + b"\n"
 
 
-def read_jsonl(path: Path, record_type: type[T]) -> list[T]:
-    """Read records from a JSONL file that `encode_line` wrote; a torn last line is skipped.
+def read_jsonl(path: Path, record_type: type[T], *, appended: bool = True) -> list[T]:
+    """Read records from a JSONL file that `encode_line` wrote.
+
+    A torn last line of a file that is appended to is skipped; one that is replaced whole has none.
 
     Raises:
         RunError: the file can't be read or is of a newer schema.
-        DataError: a line is not such a record; the message has file and line number.
+        DataError: a line is not such a record, or its checksum does not fit; the message has file and line number.
     """
     records: list[T] = []
     try:
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             for number, line in enumerate(file, start=1):
-                if not line.endswith(b"\n") and not _is_json(line):
-                    break  # torn by a kill; the next append cuts it off
-                records.append(_decode_line(line, record_type, f"{path} line {number}"))
+                if appended and is_torn(line):
+                    break  # the next append cuts it off
+                records.append(decode_line(line, record_type, f"{path} line {number}", path))
     except OSError as error:
         raise RunError(f"{path} can't be read: {error.strerror}.") from error
     return records
+
+
+def is_torn(line: bytes) -> bool:
+    """Whether a line was cut short by a kill: it has no end, and is no record followed by a damaged one."""
+    return not line.endswith(b"\n") and not _is_json(line) and not _is_json(line[:-1])
 
 
 class Journal:
@@ -111,9 +123,7 @@ class Journal:
                 _mend_last_line(self._fd)
             end = os.lseek(self._fd, 0, os.SEEK_END)
             try:
-                view = memoryview(content)
-                while view:
-                    view = view[os.write(self._fd, view) :]
+                write_all(self._fd, content)
                 os.fsync(self._fd)
             except BaseException:
                 os.ftruncate(self._fd, end)
@@ -142,16 +152,26 @@ def _decode_array(expected: type, value: object) -> object:
     return np.frombuffer(data, dtype=np.dtype(value["dtype"]).newbyteorder("<")).reshape(value["shape"]).copy()
 
 
-def _decode_line(line: bytes, record_type: type[T], place: str) -> T:
+def decode_line(line: bytes, record_type: type[T], place: str, path: Path) -> T:
+    """Read a line of a file.
+
+    Raises:
+        RunError: it is of a newer schema.
+        DataError: it is not such a record, or its checksum does not fit.
+    """
     try:
         plain = msgspec.json.decode(line, type=dict[str, Any])
+        if misfit := find_misfit(line):  # before the version is looked at, which may be what is damaged
+            raise DataError(
+                f"{place}: the checksum does not fit ({misfit}), so the record is damaged. {advise_check(path)} If it "
+                "was edited on purpose, take the field crc out of the line."
+            )
         check_schema(place, plain.pop("v", SCHEMA_VERSION))
         record = msgspec.convert(plain, record_type, dec_hook=_decode_array)
-        if isinstance(record, Trajectory):
-            _check_trajectory(record)
+        check_record(record)
         return record
     except (msgspec.DecodeError, UnicodeDecodeError, KeyError, ValueError, TypeError, RecursionError) as error:
-        raise DataError(f"{place} is no {record_type.__name__} record: {error}") from error
+        raise DataError(f"{place} is no {record_type.__name__} record: {error}. {advise_check(path)}") from error
 
 
 def _is_json(line: bytes) -> bool:
@@ -172,21 +192,6 @@ def _mend_last_line(descriptor: int) -> None:
         os.write(descriptor, b"\n")
     else:
         os.ftruncate(descriptor, start)
-
-
-def _check_trajectory(trajectory: Trajectory) -> None:
-    """Refuse what a hand or another program left inconsistent.
-
-    Raises:
-        ValueError: lengths or ids don't fit each other.
-    """
-    n = len(trajectory.token_ids)
-    if not 0 <= trajectory.reasoning_len <= n:
-        raise ValueError(f"reasoning_len is {trajectory.reasoning_len} of {n} tokens")
-    if len(trajectory.token_ends) != n or trajectory.token_ends[-1:] != ((len(trajectory.text),) if n else ()):
-        raise ValueError(f"token_ends does not fit {n} tokens and {len(trajectory.text)} characters")
-    if min((*trajectory.token_ids, *trajectory.prompt_ids), default=0) < 0:
-        raise ValueError("a token id is negative")
 
 
 def _find_last_newline(descriptor: int) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from raml.errors import RunError
+from raml.inputs import is_there, read_plain
 from raml.records import (
     Adaptation,
     Alignment,
@@ -26,6 +27,7 @@ from raml.records import (
     Trajectory,
     Update,
 )
+from raml.store.checksums import CRC, advise_check, sum_record
 from raml.store.files import write_atomically, writing
 from raml.store.lines import check_schema, encode_line, read_jsonl
 from raml.store.tables import T, read_table, write_table
@@ -68,17 +70,17 @@ class Run:
             RunError: the run has none yet, or is of a newer schema.
             DataError: a line is not a question; the message has its number.
         """
-        if not self.questions_path.is_file():
+        if not is_there(self.questions_path):
             raise RunError(
                 f"{self.path} has no questions.jsonl. Make one with `raml questions SOURCE --out {self.path}`."
             )
         self.read_manifest()
-        return read_jsonl(self.questions_path, Question)
+        return read_jsonl(self.questions_path, Question, appended=False)
 
     def read_trajectories(self) -> list[Trajectory]:
         """Read the trajectories that are there, none if sampling has not begun."""
         self.read_manifest()
-        return read_jsonl(self.trajectories_path, Trajectory) if self.trajectories_path.is_file() else []
+        return read_jsonl(self.trajectories_path, Trajectory) if is_there(self.trajectories_path) else []
 
     def read_traces(self) -> list[Trace]:
         """Read the traces that are there, those of an unfinished stage included."""
@@ -111,12 +113,12 @@ class Run:
     def read_attempts(self) -> list[Attempt]:
         """Read the attempts that are there, those of an unfinished stage included."""
         self.read_manifest()
-        return read_jsonl(self.attempts_path, Attempt) if self.attempts_path.is_file() else []
+        return read_jsonl(self.attempts_path, Attempt) if is_there(self.attempts_path) else []
 
     def read_summaries(self) -> list[Trajectory]:
         """Read the summaries that are there; each is a response to a request about one trajectory."""
         self.read_manifest()
-        return read_jsonl(self.summaries_path, Trajectory) if self.summaries_path.is_file() else []
+        return read_jsonl(self.summaries_path, Trajectory) if is_there(self.summaries_path) else []
 
     def write_questions(self, questions: Sequence[Question]) -> None:
         """Write questions.jsonl as a whole; the folder is made if need be.
@@ -125,12 +127,12 @@ class Run:
             RunError: a question that has trajectories is missing or has another prompt, answer or tests than before.
         """
         self.read_manifest()
-        if self.trajectories_path.is_file():
+        if is_there(self.trajectories_path):
             answered = {trajectory.question_id for trajectory in self.read_trajectories()}
             new = {question.id: question for question in questions}
-            if not self.questions_path.is_file() and not answered <= new.keys():
+            if not is_there(self.questions_path) and not answered <= new.keys():
                 raise RunError(f"{self.path} holds trajectories of other questions. Choose another folder.")
-            for old in self.read_questions() if self.questions_path.is_file() else ():
+            for old in self.read_questions() if is_there(self.questions_path) else ():
                 kept = new.get(old.id)
                 if old.id in answered and (
                     kept is None or (kept.prompt, kept.gold_key()) != (old.prompt, old.gold_key())
@@ -208,19 +210,24 @@ class Run:
         """Read the manifest; an empty one if no stage has finished.
 
         Raises:
-            RunError: it is of a newer schema, or not readable as a manifest.
+            RunError: it is of a newer schema, damaged, or not readable as a manifest.
         """
         try:
-            content = self.manifest_path.read_bytes()
+            content = read_plain(self.manifest_path)
         except (FileNotFoundError, NotADirectoryError):
             return Manifest(stages=())
         except OSError as error:
             raise RunError(f"{self.manifest_path} can't be read: {error.strerror}.") from error
         try:
-            check_schema(str(self.path), msgspec.json.decode(content, type=dict[str, Any]).get("schema_version"))
+            plain = msgspec.json.decode(content, type=dict[str, Any])
+            if plain.get(CRC) not in (None, sum_record(plain)):
+                raise ValueError("its checksum does not fit. If it was edited on purpose, take out the field crc")
+            check_schema(str(self.path), plain.get("schema_version"))
             return msgspec.json.decode(content, type=Manifest)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise RunError(f"{self.manifest_path} is no manifest: {error}") from error
+        except (msgspec.DecodeError, UnicodeDecodeError, ValueError, RecursionError) as error:
+            raise RunError(
+                f"{self.manifest_path} is no manifest: {error}. {advise_check(self.manifest_path)}"
+            ) from error
 
     def record_stage(self, stage: StageManifest, inputs: Sequence[Path], outputs: dict[Path, int | None]) -> None:
         """Put a finished stage into the manifest, with hashes of the files it read and wrote (path: rows)."""
@@ -229,12 +236,15 @@ class Run:
             inputs=tuple(self.describe_file(path) for path in inputs),
             outputs=tuple(self.describe_file(path, rows) for path, rows in outputs.items()),
         )
+        # As it will be read again: tuples of the settings become lists, or no repetition would be seen as one.
+        described = msgspec.json.decode(msgspec.json.encode(described), type=StageManifest)
         stages = self.read_manifest().stages
         if any(_is_repetition(described, done) for done in stages):
             return
         stages = (*stages, described)
-        content = msgspec.json.format(msgspec.json.encode(Manifest(stages=stages)), indent=2)
-        write_atomically(self.manifest_path, content + b"\n")
+        plain = msgspec.to_builtins(Manifest(stages=stages))
+        content = msgspec.json.encode(plain | {CRC: sum_record(plain)})
+        write_atomically(self.manifest_path, msgspec.json.format(content, indent=2) + b"\n")
 
     def describe_file(self, path: Path, rows: int | None = None) -> FileEntry:
         """Hash a file for the manifest."""
@@ -246,8 +256,8 @@ class Run:
     def _read_both(self, table: Path, journal: Path, record_type: type[T]) -> list[T]:
         """Read a table and the journal of what is still to be put into it."""
         self.read_manifest()
-        records = read_table(table, record_type) if table.is_file() else []
-        if journal.is_file():
+        records = read_table(table, record_type) if is_there(table) else []
+        if is_there(journal):
             known = {record.id for record in records}
             records += [record for record in read_jsonl(journal, record_type) if record.id not in known]
         return records

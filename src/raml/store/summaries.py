@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from raml.errors import RunError
+from raml.inputs import MALFORMED, read_plain
+from raml.store.checksums import advise_check
 
 S = TypeVar("S")
 
@@ -20,12 +22,12 @@ def read_summaries(path: Path, kind: type[S]) -> list[S]:
         RunError: it can't be read, or holds another kind of summary.
     """
     try:
-        plain = msgspec.json.decode(path.read_bytes(), type=list[dict[str, Any]])
+        plain = msgspec.json.decode(read_plain(path), type=list[dict[str, Any]])
         return msgspec.convert(_open_intervals(plain), list[kind])
     except OSError as error:
         raise RunError(f"{path} can't be read: {error.strerror}.") from error
-    except (msgspec.DecodeError, msgspec.ValidationError, RecursionError) as error:
-        raise RunError(f"{path} is no such summary: {error}.") from error
+    except MALFORMED as error:
+        raise RunError(f"{path} is no such summary: {error}. {advise_check(path)}") from error
 
 
 def read_summary(path: Path, kind: type[S]) -> S:

@@ -1,9 +1,10 @@
-"""Records about trajectories as parquet, one a row."""
+"""Records about trajectories as parquet, one a row, in groups of which each can be read by itself."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,12 +14,29 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from raml.errors import RunError
-from raml.records import SCHEMA_VERSION, Adaptation, Alignment, Influence, Readout, Resampling, Trace, Update
+from raml.inputs import MALFORMED
+from raml.records import (
+    SCHEMA_VERSION,
+    Adaptation,
+    Alignment,
+    Influence,
+    Readout,
+    Resampling,
+    Trace,
+    Update,
+    check_record,
+)
+from raml.store.checksums import advise_check
 from raml.store.files import write_atomically
 from raml.store.lines import check_schema
 
 Row = Trace | Readout | Update | Alignment | Adaptation | Influence | Resampling
 T = TypeVar("T", bound=Row)
+
+UNREADABLE = (pa.ArrowException, OSError, KeyError, TypeError, ValueError, *MALFORMED)
+"""What a damaged file raises."""
+GROUP = 8
+"""Records in a row group: what one damaged byte loses at most."""
 
 _IDS = pa.list_(pa.int32())
 _FLOATS = pa.list_(pa.float32())
@@ -102,7 +120,16 @@ _UNITS = {
 
 
 def write_table(path: Path, records: Sequence[T], record_type: type[T]) -> None:
-    """Write records as parquet: one a row, arrays flattened, model and settings as JSON text."""
+    """Write records as parquet: one a row, arrays flattened, model and settings as JSON text; pages with checksums.
+
+    Raises:
+        RunError: the disk is full or the folder can't be written.
+    """
+    write_atomically(path, encode_table(records, record_type))
+
+
+def encode_table(records: Sequence[T], record_type: type[T]) -> bytes:
+    """Make the bytes of a table; the same records give the same ones, by the same version of PyArrow."""
     metadata = {
         "raml.schema_version": str(SCHEMA_VERSION),
         "raml.record": record_type.__name__,
@@ -110,24 +137,40 @@ def write_table(path: Path, records: Sequence[T], record_type: type[T]) -> None:
     }
     schema = pa.schema(_COLUMNS[record_type], metadata=metadata)
     sink = pa.BufferOutputStream()
-    pq.write_table(
-        pa.Table.from_pylist([_to_row(record) for record in records], schema=schema), sink, compression="zstd"
-    )
-    write_atomically(path, sink.getvalue().to_pybytes())
+    rows = pa.Table.from_pylist([_to_row(record) for record in records], schema=schema)
+    pq.write_table(rows, sink, compression="zstd", row_group_size=GROUP, write_page_checksum=True)
+    return sink.getvalue().to_pybytes()
 
 
 def read_table(path: Path, record_type: type[T]) -> list[T]:
     """Read what `write_table` wrote.
 
     Raises:
-        RunError: the file is no parquet file of such records, or of a newer schema.
+        RunError: the file is no parquet file of such records, a checksum does not fit, or it is of a newer schema.
     """
     try:
-        table = pq.read_table(path)
-        check_schema(str(path), int((table.schema.metadata or {}).get(b"raml.schema_version", b"0")))
-        return [_from_row(row, record_type) for row in table.to_pylist()]
-    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError, msgspec.DecodeError) as error:
-        raise RunError(f"{path} is no readable file of {record_type.__name__.lower()}s: {error}") from error
+        return [record for group in read_groups(path, record_type) for record in group()]
+    except UNREADABLE as error:
+        raise RunError(
+            f"{path} is no readable file of {record_type.__name__.lower()}s: {error}. {advise_check(path)}"
+        ) from error
+
+
+def read_groups(path: Path, record_type: type[T]) -> list[Callable[[], list[T]]]:
+    """Open a table; each entry reads one row group, or raises one of UNREADABLE.
+
+    Raises:
+        RunError: it is of a newer schema.
+        UNREADABLE: it has no table of contents.
+    """
+    content = pq.read_metadata(path)
+    check_schema(str(path), int((content.metadata or {}).get(b"raml.schema_version", b"0")))
+
+    def read(i: int) -> list[T]:
+        with pq.ParquetFile(path, metadata=content, page_checksum_verification=True) as file:
+            return [_from_row(row, record_type) for row in file.read_row_group(i).to_pylist()]
+
+    return [partial(read, i) for i in range(content.num_row_groups)]
 
 
 def _to_row(record: Row) -> dict[str, Any]:
@@ -150,4 +193,6 @@ def _from_row(row: dict[str, Any], record_type: type[T]) -> T:
                 n_rows = len(row["prefix_lens"])
                 n_columns = plain[field.name].size // n_rows if n_rows else len(row.get("answer_ids", ()))
                 plain[field.name] = plain[field.name].reshape(n_rows, n_columns)
-    return msgspec.convert(plain, record_type)
+    record = msgspec.convert(plain, record_type)
+    check_record(record)
+    return record

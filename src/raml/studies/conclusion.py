@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from raml.errors import RunError
+from raml.inputs import MALFORMED, read_plain
 from raml.records import StudyResult
 from raml.store import find_git_commit, list_versions, write_atomically
 from raml.studies.journal import list_versions_of, read_journal
@@ -133,10 +134,10 @@ def read_result(path: Path) -> StudyResult:
         RunError: it can't be read, or is no study's result.
     """
     try:
-        return msgspec.json.decode(path.read_bytes(), type=StudyResult)
+        return msgspec.json.decode(read_plain(path), type=StudyResult)
     except OSError as error:
         raise RunError(f"{path} can't be read: {error.strerror}.") from error
-    except msgspec.DecodeError as error:
+    except MALFORMED as error:
         raise RunError(f"{path} is no result of a study: {error}.") from error
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from raml.errors import NumericsError, RunError
+from raml.inputs import MALFORMED, read_plain
 from raml.store import Run, write_atomically
 
 if TYPE_CHECKING:
@@ -154,6 +155,6 @@ def read_losses(home: Path, loop: str, seed: int) -> Losses:
     """
     path = home / FOLDER / f"{name_loop(loop, seed)}.json"
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Losses)
-    except (OSError, msgspec.DecodeError) as error:
+        return msgspec.json.decode(read_plain(path), type=Losses)
+    except (OSError, *MALFORMED) as error:
         raise RunError(f"{path} holds no losses of a trained model: {error}. Choose another --out.") from error

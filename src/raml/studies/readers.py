@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from raml.errors import RunError
+from raml.inputs import MALFORMED, read_plain
 from raml.store import write_atomically
 
 if TYPE_CHECKING:
@@ -81,8 +82,8 @@ def read_errors(path: Path) -> list[PairErrors]:
         RunError: it is not there, or is something else.
     """
     try:
-        return msgspec.json.decode(path.read_bytes(), type=list[PairErrors])
-    except (OSError, msgspec.DecodeError) as error:
+        return msgspec.json.decode(read_plain(path), type=list[PairErrors])
+    except (OSError, *MALFORMED) as error:
         raise RunError(f"{path} holds no errors of a one-layer model: {error}. Choose another --out.") from error
 
 

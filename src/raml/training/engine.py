@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from logging import ERROR, getLogger
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
@@ -23,7 +24,7 @@ from raml.figures import plot_training, save_figure
 from raml.models import LoadedModel, find_source, load_model, set_threads
 from raml.scoring.kernels import keep_freed_memory
 from raml.store import StageClock, lock_run
-from raml.training.folder import PICKLED_ARGUMENTS, TrainingFolder, make_plan
+from raml.training.folder import PICKLED_ARGUMENTS, TrainingFolder, is_about_space, make_plan, saving
 from raml.training.recorder import Progress, Recorder, check_weights
 from raml.training.settings import OuterLoopSettings
 
@@ -247,7 +248,7 @@ def run_outer_loop(
         if warm_up is not None:
             loaded, more = warm_up()
             notes = (*more, *notes)
-        with _quiet():
+        with saving(out), _quiet():
             trainer = work.make_trainer(loaded, make_arguments(settings, out, batching), batching)
             trainer.remove_callback(PrinterCallback)
             trainer.add_callback(Recorder(folder, settings, work.n_updates, progress))
@@ -259,22 +260,30 @@ def run_outer_loop(
         n_done = 0 if checkpoint is None else int(checkpoint.name.rpartition("-")[2])
         result = TrainingResult(out, work.n_updates, work.n_updates - n_done, tuple(folder.read_metrics()), notes)
         if state.is_main_process:
-            trainer.state.save_to_json(str(folder.state_path))
-            _finish(clock, folder, loaded, settings, result, work.inputs)
+            with saving(out):
+                trainer.state.save_to_json(str(folder.state_path))
+                _finish(clock, folder, loaded, settings, result, work.inputs)
         state.wait_for_everyone()
         return result
 
 
 def _train(trainer: Trainer, checkpoint: Path | None) -> None:
-    """Let TRL train.
+    """Let TRL train, which reads of a checkpoint's pickles nothing but tensors, numbers and names.
 
     Raises:
-        RunError: the checkpoint can't be read.
+        RunError: the checkpoint can't be read, or a pickle in it holds anything else.
     """
     try:
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     except SafetensorError as error:
+        if is_about_space(error):
+            raise
         raise RunError(f"{checkpoint} can't be read: {error}. Remove it, and the run begins again.") from error
+    except UnpicklingError as error:
+        raise RunError(
+            f"{checkpoint} is broken, or a pickle in it holds more than tensors, numbers and names; nothing was "
+            "run. Remove it, and the run goes on from the one before."
+        ) from error
 
 
 def _finish(

@@ -9,6 +9,9 @@ OUT/manifest.json             how it came about; written last
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -18,7 +21,8 @@ from typing import Any
 import msgspec
 
 from raml.errors import RunError
-from raml.store import Run, write_atomically
+from raml.inputs import MALFORMED, read_plain
+from raml.store import Run, write_atomically, writing
 from raml.training.settings import OuterLoopSettings
 
 MARK = "plan.json"
@@ -48,6 +52,31 @@ class Plan:
             for name in sorted(mine.keys() | theirs.keys())
             if mine.get(name) != theirs.get(name)
         ]
+
+
+FULL = ("No space left on device", "iostream error", "inline_container", "PytorchStreamWriter")
+"""In what torch, safetensors and tokenizers say when they could not write a file to its end."""
+
+
+def is_about_space(error: BaseException) -> bool:
+    """Whether another library's error says that a file could not be written to its end."""
+    return any(sign in str(error) for sign in FULL)
+
+
+@contextlib.contextmanager
+def saving(path: Path) -> Iterator[None]:
+    """Turn what a full disk makes of other libraries' writing into a RunError that says what to do.
+
+    Raises:
+        RunError: something could not be written.
+    """
+    with writing(path):
+        try:
+            yield
+        except Exception as error:  # each library has a class of its own for it, or none
+            if not is_about_space(error):
+                raise
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
 
 
 def make_plan(technique: str, settings: OuterLoopSettings, model: str, data: str, n_processes: int = 1) -> Plan:
@@ -130,10 +159,17 @@ class TrainingFolder:
             shutil.rmtree(old)
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        """Read the lines of metrics."""
+        """Read the lines of metrics.
+
+        Raises:
+            RunError: they can't be read, or one is no JSON.
+        """
         if not self.metrics_path.is_file():
             return []
-        return [msgspec.json.decode(line) for line in self.metrics_path.read_bytes().splitlines()]
+        try:
+            return [msgspec.json.decode(line) for line in read_plain(self.metrics_path).splitlines()]
+        except (OSError, *MALFORMED) as error:
+            raise RunError(f"{self.metrics_path} holds a line that is no JSON: {error}") from error
 
     def write_metrics(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Replace all lines of metrics."""
@@ -151,8 +187,8 @@ class TrainingFolder:
 
     def _read_plan(self, path: Path) -> dict[str, Any]:
         try:
-            return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
-        except (OSError, msgspec.DecodeError) as error:
+            return msgspec.json.decode(read_plain(path), type=dict[str, Any])
+        except (OSError, *MALFORMED) as error:
             raise RunError(f"{path} is no plan of a training run: {error}") from error
 
 

@@ -233,7 +233,7 @@ class GrpoSettings(OuterLoopSettings):
     batch_size: int = 1024
 
     def __post_init__(self) -> None:
-        """Refuse numbers out of range, and sizes that don't divide each other."""
+        """Refuse numbers out of range, sizes that don't divide each other, and a server's URL with a password."""
         super().__post_init__()
         self._check_above(0, "temperature", "max_prompt_length", "max_completion_length", "updates_per_generation")
         self._check_at_least(0, "top_k", "clip_low", "clip_high", "kl", "entropy", "dynamic_sampling")
@@ -246,6 +246,10 @@ class GrpoSettings(OuterLoopSettings):
             raise DataError(f"n_update is {self.n_update}; it must be between 1 and group_size ({self.group_size}).")
         if self.batch_size % self.group_size:
             raise DataError(f"batch_size {self.batch_size} is no multiple of group_size {self.group_size}.")
+        if self.vllm_url != GrpoSettings.vllm_url:
+            from raml.sampling.client import check_address  # not at the top: help texts come without torch
+
+            check_address(self.vllm_url)
         if self.cold_start is not None:
             shared = ("model", "revision", "chat_template", "seed", "device", "threads", "precision")
             cold_start = replace(self.cold_start, **{name: getattr(self, name) for name in shared})

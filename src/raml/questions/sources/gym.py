@@ -90,7 +90,7 @@ def parse_options(options: list[str]) -> dict[str, Any]:
             raise DataError(f"--task-option {option!r} is not of the form key=value, such as min_terms=3.")
         try:
             parsed[key] = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             parsed[key] = value
     return parsed
 

@@ -9,6 +9,7 @@ import msgspec
 
 from raml.answers.code import decode_private_tests
 from raml.errors import DataError
+from raml.inputs import MALFORMED
 from raml.questions.sources.columns import Columns, find_column, read_notes, read_text
 from raml.questions.sources.settings import Row, SourceSettings
 from raml.records import CodeTests, Question, hash_key
@@ -108,7 +109,7 @@ def _decode(row: Row, names: tuple[str, ...], kind: type, place: str) -> Any:  #
     """Decode a column that holds JSON as text."""
     try:
         return msgspec.json.decode(read_text(row, *names, place=place), type=kind)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except MALFORMED as error:
         raise DataError(f"{place}: column {names[0]!r} is no JSON {kind.__name__}: {error}") from error
 
 

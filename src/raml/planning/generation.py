@@ -1,0 +1,140 @@
+"""What `raml sample` will take, and whatever else writes with `generate()`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from raml.models import LoadedModel
+from raml.planning.assembly import Work, assemble
+from raml.planning.load import Load, read_text
+from raml.planning.memory import count_generation_bytes
+from raml.planning.record import Part, Plan
+from raml.planning.rehearsal import Piece
+from raml.planning.standing import rehearse_closing, take_standing
+from raml.records import SamplingSettings, Trajectory
+from raml.sampling import BATCH_SIZE, SampleUnit, cut_batches, stream_trajectories
+
+STEPS_OF_ONE = (2, 12)
+"""Tokens that the first pieces write, of one response alone: what a step costs is told apart from what a row costs."""
+STEPS_OF_PIECES = (4, 12, 32, 96, 288)
+"""Tokens that the rehearsal's pieces write in each row."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Responses that are written together, a token of each at a time, until the last one ends."""
+
+    prompt_lens: tuple[int, ...]
+    n_steps: int
+
+    @property
+    def load(self) -> Load:
+        """Prompts are filled up to the longest; a row that has ended goes on as padding."""
+        n_rows, longest = len(self.prompt_lens), max(self.prompt_lens)
+        rest = self.n_steps - 1  # the first token comes out of the prompt's pass
+        attended = rest * longest + rest * (rest + 1) / 2
+        return read_text(longest, calls=0) * n_rows + Load(self.n_steps, n_rows * rest, n_rows * attended)
+
+
+def plan_sample(
+    loaded: LoadedModel,
+    units: Sequence[SampleUnit],
+    settings: SamplingSettings,
+    *,
+    batch_size: int = BATCH_SIZE,
+    done: Collection[str] = (),
+    trajectories: Sequence[Trajectory] = (),
+) -> Plan:
+    """Plan the responses that are missing; the arguments are those of `raml.sampling.stream_trajectories`.
+
+    How long they will be is not known. If the model has written some of these trajectories (with other seeds, say, in
+    the same mode), theirs are the lengths that are expected; else all are taken to be as long as they may be.
+    """
+    standing = take_standing(loaded)
+    most = settings.max_new_tokens or 1
+    modes = {unit.prompt.mode for unit in units}
+    lens = [
+        min(most, len(t.token_ids) + (t.finish == "stop"))
+        for t in trajectories
+        if t.model.key() == loaded.identity.key() and t.mode in modes
+    ]
+    batches = expect_batches(units, batch_size, done, lens, most)
+    n_missing = sum(len(batch.prompt_lens) for batch in batches)
+    note = (
+        f"Lengths are expected to be those of {len(lens)} trajectories of this model that are there."
+        if lens
+        else "Nothing here says how long responses will be; memory and time are for the longest that are allowed."
+    )
+    work = Work(
+        stage="sample",
+        n_units=n_missing,
+        unit="responses",
+        loads=[batch.load for batch in batches],
+        parts=max((count_batch_bytes(loaded, batch) for batch in batches), key=_sum_bytes, default=()),
+        tokens_read=sum(max(batch.prompt_lens) * len(batch.prompt_lens) for batch in batches),
+        tokens_written=round(n_missing * sum(lens) / len(lens)) if lens else None,
+        most_written=n_missing * most,
+        notes=(note,),
+    )
+    order = sorted(units, key=lambda unit: len(unit.prompt_ids))
+    return assemble(loaded, standing, work, list_pieces(loaded, order[:batch_size], settings, most), rehearse_closing)
+
+
+def expect_batches(
+    units: Sequence[SampleUnit], batch_size: int, done: Collection[str], lens: Sequence[int], most: int
+) -> list[Batch]:
+    """The batches that sampling cuts, without those that are done; each as long as its longest row is expected."""
+    batches = []
+    for members in cut_batches(units, batch_size, done):
+        n_steps = expect_longest(lens, len(members)) if lens else most
+        batches.append(Batch(tuple(len(unit.prompt_ids) for unit in members), max(1, round(n_steps))))
+    return batches
+
+
+def expect_longest(lens: Sequence[int], n: int) -> float:
+    """The expectation of the largest of n lengths drawn, with replacement, from those given."""
+    ordered = sorted(lens)
+    shares = [((i + 1) / len(ordered)) ** n - (i / len(ordered)) ** n for i in range(len(ordered))]
+    return sum(share * length for share, length in zip(shares, ordered, strict=True))
+
+
+def count_batch_bytes(loaded: LoadedModel, batch: Batch) -> tuple[Part, ...]:
+    """Memory of a batch beside the weights."""
+    return count_generation_bytes(loaded.model, batch.prompt_lens, batch.n_steps)
+
+
+def _sum_bytes(parts: Sequence[Part]) -> int:
+    return sum(part.n_bytes for part in parts)
+
+
+def list_pieces(
+    loaded: LoadedModel, units: Sequence[SampleUnit], settings: SamplingSettings, most: int
+) -> Iterator[Piece]:
+    """One response, one batch that writes more and more, and few rows after a text as long as responses may get."""
+    if not units:
+        return
+    longest = max(len(unit.prompt_ids) for unit in units)
+    for n_steps in STEPS_OF_ONE:
+        yield _make_piece(loaded, units[:1], settings, min(n_steps, most))
+    for n_steps in STEPS_OF_PIECES:
+        yield _make_piece(loaded, units, settings, min(n_steps, most))
+        far = min(longest + most - 8, longest + 4 * n_steps)
+        ids = units[-1].prompt_ids
+        text = (ids * (far // len(ids) + 1))[:far]
+        few = [replace(unit, prompt_ids=text) for unit in units[:2]]
+        if far > longest:
+            yield _make_piece(loaded, few, settings, min(8, most))
+
+
+def _make_piece(loaded: LoadedModel, units: Sequence[SampleUnit], settings: SamplingSettings, n_steps: int) -> Piece:
+    asked = replace(settings, max_new_tokens=n_steps)
+    lens = tuple(len(unit.prompt_ids) for unit in units)
+
+    def run() -> Load:
+        batches = list(stream_trajectories(loaded, units, settings=asked, batch_size=len(units)))
+        made = [trajectory for batch in batches for trajectory in batch]
+        n_made = max(len(t.token_ids) + (t.finish == "stop") for t in made)
+        return Batch(lens, min(n_steps, n_made)).load
+
+    return Piece(Batch(lens, n_steps).load, run)

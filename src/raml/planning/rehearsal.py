@@ -1,0 +1,84 @@
+"""A short piece of a stage's own work, run here, so that seconds are those of this machine and this model."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+from raml.errors import RamlError
+from raml.planning.load import Costs, Load, fit_costs
+from raml.planning.process import measure_time
+from raml.planning.record import Duration
+from raml.records import Trajectory
+
+BUDGET_S = 8.0
+"""Seconds of a processor, for each of its threads, that the pieces of one model may take together."""
+FEWEST = 2
+"""Pieces that are run however long they take: fixed and growing costs can't be told apart with fewer."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Some of a stage's work."""
+
+    expected: Load
+    """How much it is, as far as that is known beforehand."""
+    run: Callable[[], Load]
+    """Does it, and says how much it was."""
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What was measured."""
+
+    costs: Costs
+    once: Duration
+    """What the first piece took longer than its like will later: trials of kernels, late imports."""
+    n_pieces: int
+
+
+def rehearse(pieces: Iterable[Piece], budget_s: float = BUDGET_S) -> Rehearsal | None:
+    """Run pieces, the cheapest first, as long as time is left; None if none of them could be run.
+
+    The first is run twice: what comes only once does not count as its cost. A piece that, by those before it, would
+    take longer than what is left is not begun; a piece that can't be run is left out.
+    """
+    measured: list[tuple[Load, Duration]] = []
+    first: Duration | None = None
+    started = time.process_time()
+    for piece in pieces:
+        left = budget_s - (time.process_time() - started)
+        if len(measured) >= FEWEST and fit_costs(measured).predict(piece.expected).cpu_s > left:
+            break
+        try:
+            if first is None:
+                first = _measure(piece)[1]
+            measured.append(_measure(piece))
+        except RamlError:
+            continue
+    if first is None or not measured:
+        return None
+    again = measured[0][1]
+    once = Duration(max(0.0, first.wall_s - again.wall_s), max(0.0, first.cpu_s - again.cpu_s))
+    return Rehearsal(fit_costs(measured), once, len(measured))
+
+
+def _measure(piece: Piece) -> tuple[Load, Duration]:
+    done: list[Load] = []
+    duration = measure_time(lambda: done.append(piece.run()))
+    return done[0], duration
+
+
+def shorten(trajectory: Trajectory, n_tokens: int) -> Trajectory:
+    """The first so many tokens of a trajectory, with an id of its own; all of it if it has no more."""
+    n = min(n_tokens, len(trajectory.token_ids))
+    return replace(
+        trajectory,
+        id=f"{trajectory.id}-{n}",
+        token_ids=trajectory.token_ids[:n],
+        token_ends=trajectory.token_ends[:n],
+        text=trajectory.text[: trajectory.token_ends[n - 1] if n else 0],
+        reasoning_len=min(trajectory.reasoning_len, n),
+        logprobs=None if trajectory.logprobs is None else trajectory.logprobs[:n],
+    )

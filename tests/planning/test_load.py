@@ -1,0 +1,79 @@
+"""Amounts of work by hand, and costs that are found again."""
+
+import pytest
+
+from raml.errors import DataError
+from raml.planning.generation import Batch, expect_longest
+from raml.planning.load import Load, add_up, fit_costs, read_text
+from raml.planning.paths import load_path
+from raml.planning.record import Duration
+from raml.planning.tracing import load_batch
+from raml.scoring import Job
+from raml.updates.probe import Probe
+
+
+def test_each_token_of_a_text_attends_to_all_before_it_and_to_itself():
+    assert read_text(3, start=2) == Load(calls=1, rows=3, products=3 + 4 + 5)
+
+
+def test_a_trace_reads_prompt_and_text_once_and_the_branch_after_every_prefix(tiny):
+    job = Job((3, 4), (5, 6, 7), (8, 9), ((10, 11),), (0, 3))
+    load = load_batch(tiny, [job])
+    # The branch is bridge and all but the answer's last token: 3 tokens, twice.
+    assert load.rows == 5 + 2 * 3
+    # Text 1 … 5; branches after 2 and after 5 positions, each token also sees its own branch up to itself.
+    assert load.products == 15 + (3 + 4 + 5) + (6 + 7 + 8)
+    assert load.calls == 2
+
+
+def test_a_prompt_that_trajectories_share_is_read_once(tiny):
+    one = Job((3, 4, 5), (6,), (8,), ((10,),), (1,))
+    other = Job((3, 4, 5), (7,), (8,), ((10,),), (1,))
+    assert load_batch(tiny, [one, other]).rows == load_batch(tiny, [one]).rows * 2 - 3
+
+
+def test_a_batch_goes_on_until_its_last_row_ends():
+    load = Batch(prompt_lens=(4, 2), n_steps=3).load
+    # Both rows have 4 positions, the first token comes out of that pass, two more steps follow at 5 and 6 positions.
+    assert load == Load(calls=3, rows=2 * 4 + 2 * 2, products=2 * 10 + 2 * (5 + 6))
+
+
+def test_a_path_reads_the_probe_after_every_prefix_with_and_without_the_text():
+    probe = Probe((1, 2), (3, 4, 5, 6), (7,), (8, 9))
+    load = load_path(probe, 3)  # prefixes 0, 2 and 4
+    assert load.rows == 6 + 2 * 3 * 3
+    assert load.solved == 3 * 3 + 2
+    with_text = sum(2 + n + place for n in (0, 2, 4) for place in (1, 2, 3))
+    assert load.products == 21 + with_text + 3 * (3 + 4 + 5)
+
+
+def test_the_longest_of_two_is_expected_by_its_distribution():
+    # Of lengths 1 and 3 drawn twice, the larger is 3 in three cases of four.
+    assert expect_longest([3, 1], 2) == pytest.approx(2.5)
+    assert expect_longest([7], 5) == pytest.approx(7)
+
+
+def test_costs_are_found_again_from_pieces_of_several_sizes():
+    def take(load):
+        return Duration(0.5 * load.calls + 0.01 * load.rows + 1e-4 * load.products, 2 * load.rows)
+
+    loads = [read_text(n, start=start) * calls for n, start, calls in ((5, 0, 1), (50, 0, 2), (20, 400, 1), (9, 9, 9))]
+    costs = fit_costs([(load, take(load)) for load in loads])
+    assert costs.wall == pytest.approx((0.5, 0.01, 1e-4, 0, 0))
+    asked = read_text(1000)
+    assert costs.predict(asked).wall_s == pytest.approx(take(asked).wall_s)
+    assert costs.predict(asked).cpu_s == pytest.approx(2000)
+
+
+def test_a_cost_is_never_negative():
+    costs = fit_costs([(read_text(10), Duration(1, 1)), (read_text(1000), Duration(0.5, 0.5))])
+    assert min(costs.wall) >= 0
+
+
+def test_costs_need_something_measured():
+    with pytest.raises(DataError, match="Nothing was measured"):
+        fit_costs([])
+
+
+def test_loads_add_up():
+    assert add_up([Load(1, 2, 3, 4, 5), Load(10, 20, 30, 40, 50)]) == Load(11, 22, 33, 44, 55)

@@ -1,0 +1,79 @@
+"""Pickles in a training checkpoint that somebody else put there."""
+
+import io
+import shutil
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from raml.errors import RunError
+from raml.training import SftSettings, train_sft
+
+
+class Interrupted(Exception):
+    pass
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory):
+    rows = tmp_path_factory.mktemp("rows") / "rows.parquet"
+    pq.write_table(pa.table({"input_ids": [[1, 2, 3]] * 6, "labels": [[-100, 2, 3]] * 6}), rows)
+    return SftSettings(model="tiny-base", rows=(rows,), batch_size=2, device="cpu", threads=1, save_every=1)
+
+
+@pytest.fixture(scope="module")
+def interrupted(settings, tmp_path_factory):
+    """A run that was ended after the second of three updates."""
+    folder = tmp_path_factory.mktemp("interrupted") / "model"
+
+    def stop(done, total, metrics):
+        if done == 3:
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        train_sft(settings, folder, progress=stop)
+    return folder
+
+
+@pytest.fixture
+def checkpoint(interrupted, tmp_path):
+    shutil.copytree(interrupted, tmp_path / "model")
+    return tmp_path / "model" / "checkpoints" / "checkpoint-2"
+
+
+def resume(settings, checkpoint):
+    return train_sft(settings, checkpoint.parents[1])
+
+
+READ = ["optimizer.pt", "scheduler.pt", "rng_state.pth", "pytorch_model.bin"]
+"""What a resumed run reads; the last one only where there are no weights as safetensors."""
+NOT_READ = ["training_args.bin", "optimizer.bin", "custom_checkpoint_0.pkl", "rng_state_0.pth"]
+
+
+@pytest.mark.parametrize(
+    ("name", "write"), [*((name, "as_torch_file") for name in READ), ("optimizer.pt", "as_pickle")]
+)
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+def test_a_pickle_that_would_run_something_is_refused_and_nothing_runs(settings, checkpoint, trap, name, write):
+    if name == "pytorch_model.bin":
+        (checkpoint / "model.safetensors").unlink()
+    else:
+        assert (checkpoint / name).is_file()
+    (checkpoint / name).write_bytes(getattr(trap, write)())
+    with pytest.raises(RunError, match="holds more than tensors, numbers and names; nothing was run"):
+        resume(settings, checkpoint)
+
+
+def test_pickles_that_a_resumed_run_has_no_use_for_are_not_run(settings, checkpoint, trap):
+    for name in NOT_READ:
+        (checkpoint / name).write_bytes(trap.as_torch_file())
+        (checkpoint.parents[1] / name).write_bytes(trap.as_torch_file())
+    assert resume(settings, checkpoint).n_new == 1
+
+
+def test_the_trap_works_where_pickles_are_run(trap):
+    torch.load(io.BytesIO(trap.as_torch_file()), weights_only=False)["state"].close()
+    assert trap.sprung.exists()
+    trap.sprung.unlink()
