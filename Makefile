@@ -58,6 +58,7 @@ format: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python benchmarks/prefix_scoring.py --lens 120 --batch 64 --strata 41
 	$(BIN)/python benchmarks/training_overhead.py
+	$(BIN)/python benchmarks/workers.py
 	$(if $(RAML_REAL_MODEL),$(BENCH) --dtypes float32 bfloat16 --lens 512 2048 --repeats 2)
 	$(if $(RAML_REAL_MODEL),$(BENCH) --dtypes bfloat16 --lens 256 512 1024 2048 4096 --repeats 1 --strata 3)
 	$(if $(RAML_REAL_MODEL),$(BENCH) --dtypes float32 bfloat16 --lens 512 --threads 1 2 --repeats 2)
