@@ -138,7 +138,8 @@ def test_workers_that_are_killed_at_random_change_nothing(questions, alone, addr
     for name in ("sample", "trace"):
         target = ["tiny", str(folder)] if name == "sample" else [str(folder)]
         words = [sys.executable, "-m", "raml", name, *target, *STAGES[name], "--ray", address]
-        process = subprocess.Popen(words, env=os.environ | {"OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE, text=True)
+        said = (tmp_path / name).open("w+")
+        process = subprocess.Popen(words, env=os.environ | {"OMP_NUM_THREADS": "1"}, stderr=said)
         n_killed = 0
         while process.poll() is None:
             time.sleep(1.0)
@@ -146,7 +147,8 @@ def test_workers_that_are_killed_at_random_change_nothing(questions, alone, addr
             if n_killed < 2 and victims:
                 os.kill(victims[0], signal.SIGKILL)
                 n_killed += 1
-        assert process.returncode == 0, process.stderr.read()[-2000:]
+        said.close()
+        assert process.returncode == 0, (tmp_path / name).read_text()[-2000:]
         assert n_killed
     made, expected = hash_records(folder), hash_records(alone)
     assert made
