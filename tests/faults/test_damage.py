@@ -2,6 +2,7 @@
 
 import hashlib
 
+import pyarrow.parquet as pq
 import pytest
 
 from raml.cli import run as run_raml
@@ -89,18 +90,27 @@ def test_a_flipped_byte_is_told_set_aside_and_made_again(workshop, tmp_path, cap
 
 @pytest.mark.slow
 def test_only_the_damaged_row_group_is_traced_again(workshop, tmp_path):
-    """Twelve traces are in groups of eight and four; the others of the table stay."""
+    """A bit is flipped amid a page of the first group; the traces of other groups stay."""
     stage = BY_NAME["trace"]
     reference, _ = workshop.finish(stage)
     folder = workshop.prepare_after(stage, tmp_path / "folder")
     path = folder / "run" / "traces.parquet"
     content = bytearray(path.read_bytes())
-    content[len(content) // 4] ^= 1
+    column = next(c for c in list_columns(path) if c.path_in_schema.startswith("nll"))
+    content[column.data_page_offset + column.total_compressed_size // 2] ^= 1
     path.write_bytes(content)
     refused = workshop.server.run(stage, folder)
     assert refused.code == 2
     assert "raml check run --repair" in refused.said
     assert check(folder / "run", "--repair") == 1
     said = workshop.server.run(stage, folder).said
-    assert "Wrote 8 traces (4 were there)" in said or "Wrote 4 traces (8 were there)" in said
+    n_traces = pq.read_metadata(path).num_rows
+    assert n_traces > 8
+    assert f"Wrote 8 traces ({n_traces - 8} were there)" in said
     assert path.read_bytes() == (reference / "run" / "traces.parquet").read_bytes()
+
+
+def list_columns(path):
+    """What a table's first row group says of its columns."""
+    group = pq.read_metadata(path).row_group(0)
+    return [group.column(i) for i in range(group.num_columns)]
