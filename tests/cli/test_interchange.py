@@ -145,7 +145,8 @@ def test_another_tokenizers_records_are_read_as_text(raml, sampled, tmp_path):
     [
         (lambda r: r["trajectory"]["token_ids"].append(5), "token_ends does not fit"),
         (lambda r: r["trajectory"]["token_ends"].reverse(), "token_ends does not fit"),
-        (lambda r: r["trajectory"]["logprobs"].pop(), "logprobs are not"),
+        (lambda r: r["trajectory"]["logprobs"].pop(), " logprobs for "),
+        (lambda r: r["trajectory"]["logprobs"].__setitem__(0, 1.0), "logprobs are not numbers of 0 or less"),
         (lambda r: r["trajectory"].update(reasoning_len=10**6), "reasoning_len is 1000000"),
         (lambda r: r["trajectory"]["token_ids"].__setitem__(0, 10**30), "raml can't be read"),
         (lambda r: r["trajectory"]["token_ids"].__setitem__(0, -1), "a token id is negative"),

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from raml.errors import DataError
-from raml.records import SCHEMA_VERSION, Question, Trajectory
+from raml.records import SCHEMA_VERSION, Question, Trajectory, check_record
 from raml.store.lines import check_schema
 
 
@@ -31,8 +31,7 @@ def decode_record(value: object, place: str) -> tuple[Question, Trajectory | Non
         plain = msgspec.json.decode(value, type=dict[str, Any])
         check_schema(place, plain.get("v"))
         question = msgspec.convert(plain["question"], Question)
-        if not question.id or not question.prompt.strip():
-            raise ValueError("the question has no id or no prompt")
+        check_record(question)
         found = plain.get("trajectory")
         if found is None:
             return question, None
@@ -49,17 +48,8 @@ def _check_trajectory(trajectory: Trajectory, question: Question) -> None:
     Raises:
         ValueError: it does.
     """
-    n, ends = len(trajectory.token_ids), trajectory.token_ends
     if trajectory.question_id != question.id:
         raise ValueError(f"it answers question {trajectory.question_id!r}, not {question.id!r}")
-    if not trajectory.id or trajectory.repeat < 0:
-        raise ValueError(f"its id is {trajectory.id!r} and its repeat {trajectory.repeat}")
-    if not 0 <= trajectory.reasoning_len <= n:
-        raise ValueError(f"reasoning_len is {trajectory.reasoning_len} of {n} tokens")
-    if len(ends) != n or list(ends) != sorted(ends) or (ends[-1] if n else 0) != len(trajectory.text):
-        raise ValueError(f"token_ends does not fit {n} tokens and {len(trajectory.text)} characters")
-    if any(not 0 <= token < 2**31 for token in (*trajectory.token_ids, *trajectory.prompt_ids)):
-        raise ValueError("a token id is negative or beyond any vocabulary")
-    logprobs = trajectory.logprobs
-    if logprobs is not None and (len(logprobs) != n or not all(math.isfinite(p) and p <= 1e-3 for p in logprobs)):
-        raise ValueError(f"logprobs are not {n} numbers of 0 or less")
+    check_record(trajectory)
+    if not all(math.isfinite(p) and p <= 1e-3 for p in trajectory.logprobs or ()):
+        raise ValueError("logprobs are not numbers of 0 or less")
