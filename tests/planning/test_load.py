@@ -35,7 +35,7 @@ def test_a_prompt_that_trajectories_share_is_read_once(tiny):
 def test_a_batch_goes_on_until_its_last_row_ends():
     load = Batch(prompt_lens=(4, 2), n_steps=3).load
     # Both rows have 4 positions, the first token comes out of that pass, two more steps follow at 5 and 6 positions.
-    assert load == Load(calls=3, rows=2 * 4 + 2 * 2, products=2 * 10 + 2 * (5 + 6))
+    assert load == Load(calls=3, rows=2 * 4, products=2 * 10 + 2 * (5 + 6), written=2 * 2)
 
 
 def test_a_path_reads_the_probe_after_every_prefix_with_and_without_the_text():
@@ -59,7 +59,7 @@ def test_costs_are_found_again_from_pieces_of_several_sizes():
 
     loads = [read_text(n, start=start) * calls for n, start, calls in ((5, 0, 1), (50, 0, 2), (20, 400, 1), (9, 9, 9))]
     costs = fit_costs([(load, take(load)) for load in loads])
-    assert costs.wall == pytest.approx((0.5, 0.01, 1e-4, 0, 0))
+    assert costs.wall == pytest.approx((0.5, 0.01, 1e-4, 0, 0, 0))
     asked = read_text(1000)
     assert costs.predict(asked).wall_s == pytest.approx(take(asked).wall_s)
     assert costs.predict(asked).cpu_s == pytest.approx(2000)
@@ -76,4 +76,4 @@ def test_costs_need_something_measured():
 
 
 def test_loads_add_up():
-    assert add_up([Load(1, 2, 3, 4, 5), Load(10, 20, 30, 40, 50)]) == Load(11, 22, 33, 44, 55)
+    assert add_up([Load(1, 2, 3, 4, 5, 6), Load(10, 20, 30, 40, 50, 60)]) == Load(11, 22, 33, 44, 55, 66)

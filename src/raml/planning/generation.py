@@ -16,9 +16,13 @@ from raml.records import SamplingSettings, Trajectory
 from raml.sampling import BATCH_SIZE, SampleUnit, cut_batches, stream_trajectories
 
 STEPS_OF_ONE = (2, 12)
-"""Tokens that the first pieces write, of one response alone: what a step costs is told apart from what a row costs."""
+"""Tokens that one response alone writes: what a step costs is told apart from what a row costs."""
+STEPS_OF_SHORT = (4, 12)
+"""Tokens that each row of a full batch writes after the beginnings of prompts."""
+SHORT = 8
+"""Tokens of these beginnings: few, so that what is measured is the writing."""
 STEPS_OF_PIECES = (4, 12, 32, 96, 288)
-"""Tokens that the rehearsal's pieces write in each row."""
+"""Tokens that each row of a full batch writes after whole prompts."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,7 @@ class Batch:
         n_rows, longest = len(self.prompt_lens), max(self.prompt_lens)
         rest = self.n_steps - 1  # the first token comes out of the prompt's pass
         attended = rest * longest + rest * (rest + 1) / 2
-        return read_text(longest, calls=0) * n_rows + Load(self.n_steps, n_rows * rest, n_rows * attended)
+        return read_text(longest, calls=0) * n_rows + Load(self.n_steps, 0, n_rows * attended, written=n_rows * rest)
 
 
 def plan_sample(
@@ -111,12 +115,17 @@ def _sum_bytes(parts: Sequence[Part]) -> int:
 def list_pieces(
     loaded: LoadedModel, units: Sequence[SampleUnit], settings: SamplingSettings, most: int
 ) -> Iterator[Piece]:
-    """One response, one batch that writes more and more, and few rows after a text as long as responses may get."""
+    """One response, a batch that writes more and more, and few rows after a text as long as responses may get.
+
+    What a token costs depends on how many are written at once, so the second piece already has as many as the stage.
+    """
     if not units:
         return
     longest = max(len(unit.prompt_ids) for unit in units)
-    for n_steps in STEPS_OF_ONE:
-        yield _make_piece(loaded, units[:1], settings, min(n_steps, most))
+    short = [replace(unit, prompt_ids=unit.prompt_ids[:SHORT]) for unit in units]
+    for of_one, of_short in zip(STEPS_OF_ONE, STEPS_OF_SHORT, strict=True):
+        yield _make_piece(loaded, units[:1], settings, min(of_one, most))
+        yield _make_piece(loaded, short, settings, min(of_short, most))
     for n_steps in STEPS_OF_PIECES:
         yield _make_piece(loaded, units, settings, min(n_steps, most))
         far = min(longest + most - 8, longest + 4 * n_steps)

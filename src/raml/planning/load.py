@@ -26,6 +26,8 @@ class Load:
     """Rows of weights that are solved for, for each layer."""
     paired: float = 0
     """Pairs of such rows that are multiplied with each other."""
+    written: float = 0
+    """Tokens that go through the model one step of a batch at a time; so few at once cost more than `rows`."""
 
     def __add__(self, other: Load) -> Load:
         """Both."""

@@ -81,7 +81,7 @@ def plan_units(
         n_expected, n_most = n_expected + new[0], n_most + new[1]
         most = max(most, own, key=lambda some: sum(part.n_bytes for part in some))
     made: list[Record] = []
-    n_read = round(add_up(loads).rows) - n_expected
+    n_read = round(add_up(loads).rows)
     work = Work(stage, len(loads), unit, loads, most, n_read, n_expected, n_most)
 
     def end(folder: Run) -> None:
