@@ -54,8 +54,8 @@ def test_generation_stores_padded_rows_and_one_layer_twice(model):
     assert buffers.n_bytes == 15 * ROW + 3 * 32 * (4 + 24)
 
 
-def test_a_path_has_four_widths_and_two_inner_widths_for_each_row_of_a_layer(model):
-    assert count_path_bytes(model, n_prefixes=3, n_probe=2) == 6 * 2 * 4 * (4 * 8 + 2 * 16)
+def test_a_path_has_two_widths_and_an_inner_width_for_each_row_of_a_layer_and_one_layer_twice(model):
+    assert count_path_bytes(model, n_prefixes=3, n_probe=2) == 6 * (2 + 1) * 4 * (2 * 8 + 16)
 
 
 def test_inner_products_of_a_long_path_take_more_than_the_path(model):

@@ -57,16 +57,17 @@ def count_generation_bytes(model: PreTrainedModel, prompt_lens: Sequence[int], n
 def count_path_bytes(model: PreTrainedModel, n_prefixes: int, n_probe: int, *, gram: bool = False) -> int:
     """Bytes of a path in weight space, at the more expensive of two moments; each row is a prefix's probe position.
 
-    When its parts are joined, each row of a layer has targets and changes (a width each) and left and right factors
-    twice (a width and an inner width). When inner products are taken (`gram`), changes and factors are there once, and
-    of one layer the factors in float64 and two blocks of products.
+    Each row of a layer has targets or changes (a width), and left and right factors (a width and an inner width). When
+    its parts are joined, all of one layer are there twice. When inner products are taken (`gram`), there are of one
+    layer the factors in float64 and two blocks of products too.
     """
     config = model.config.get_text_config()
     width, inner, n_layers = config.hidden_size, find_inner_size(config), config.num_hidden_layers
     rows, size = n_prefixes * n_probe, max(FLOAT, model.dtype.itemsize)
-    joined = rows * n_layers * size * (4 * width + 2 * inner)
+    layer = rows * size * (2 * width + inner)
+    joined = (n_layers + 1) * layer
     block = min(rows, max(n_probe, PRODUCTS_AT_A_TIME // max(1, rows))) * rows
-    paired = rows * n_layers * size * (2 * width + inner) + 2 * FLOAT * (rows * (width + inner) + 2 * block)
+    paired = n_layers * layer + 2 * FLOAT * (rows * (width + inner) + 2 * block)
     return max(joined, paired) if gram else joined
 
 

@@ -179,17 +179,21 @@ class _Walk:
         return updated.flatten(0, 1)
 
     def finish(self, prefix_lens: tuple[int, ...], loss: Tensor, updated_loss: Tensor) -> WeightPath:
-        """Put the chunks together."""
-        every = range(len(self.layers))
-        targets = [self.targets[i][0].view(-1, self.n_probe, self.targets[i][0].shape[-1]) for i in every]
+        """Put the chunks together, of one layer at a time, so that little is there twice."""
+        layers, changes = [], []
+        for i in range(len(self.layers)):
+            layers.append(LowRank(torch.cat(self.lefts.pop(i)), torch.cat(self.rights.pop(i))))
+            (target,) = self.targets.pop(i)
+            target = target.view(-1, self.n_probe, target.shape[-1])
+            changes.append(target - target[:1])
         residual, condition = (
-            torch.stack([torch.cat(values[i]).cpu().double() for i in every], dim=1)
+            torch.stack([torch.cat(values[i]).cpu().double() for i in range(len(self.layers))], dim=1)
             for values in (self.residuals, self.conditions)
         )
         return WeightPath(
             prefix_lens,
-            tuple(LowRank(torch.cat(self.lefts[i]), torch.cat(self.rights[i])) for i in every),
-            tuple(target - target[:1] for target in targets),
+            tuple(layers),
+            tuple(changes),
             tuple(layer.name for layer in self.layers),
             loss,
             updated_loss,
