@@ -7,8 +7,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from raml.errors import DataError
+from raml.errors import DataError, RunError
 from raml.questions import read_question_file
+from raml.records import CodeTests, Question
+from raml.store import Run
 
 
 def write(tmp_path, content, name="questions.jsonl"):
@@ -71,6 +73,48 @@ GOOD = '{"prompt": "a", "answer": "1"}\n'
 def test_a_bad_file_gives_one_message_with_its_place(tmp_path, content, name, message):
     with pytest.raises(DataError, match=message):
         read_question_file(write(tmp_path, content, name))
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run with a question of each of two kinds."""
+    run = Run(tmp_path / "run")
+    tests = CodeTests(("1 2",), ("3",))
+    code = Question("sum", "Add two numbers.", "", "programs", kind="code", tests=tests, source="a.jsonl@3")
+    math = Question("one", "1 + 1?", "2", meta={"level": [1, {"v": 2}]}, instruction="Think.", redacted=True)
+    run.write_questions([code, math])
+    return run
+
+
+def test_questions_of_another_run_are_the_same_questions(run):
+    assert read_question_file(run.questions_path) == run.read_questions()
+
+
+def test_a_line_of_a_run_without_its_checksum_may_be_edited(run):
+    edited = run.questions_path.read_text().replace("1 + 1?", "2 + 0?")
+    lines = [line.partition(',"crc"')[0] + "}\n" for line in edited.splitlines()]
+    run.questions_path.write_text("".join(lines))
+    assert [question.prompt for question in read_question_file(run.questions_path)] == ["Add two numbers.", "2 + 0?"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "error", "message"),
+    [
+        ("1 + 1?", "1 + 2?", DataError, r"line 2: the checksum does not fit .*take the field crc out"),
+        ('"kind":"math"', '"kind":"chess"', DataError, r"line 2 is no Question record: Invalid enum value 'chess'"),
+        ('"inputs":["1 2"]', '"inputs":[]', DataError, r"line 1 is no Question record: its tests have 0 inputs and 1"),
+        ('{"v":2,', '{"v":999,', RunError, r"line 1 was written by a newer version"),
+    ],
+)
+def test_a_broken_line_of_a_run_is_refused(run, old, new, error, message):
+    text = run.questions_path.read_text()
+    assert old in text
+    text = text.replace(old, new)
+    if "checksum" not in message:
+        text = "".join(line.partition(',"crc"')[0] + "}\n" for line in text.splitlines())
+    run.questions_path.write_text(text)
+    with pytest.raises(error, match=message):
+        read_question_file(run.questions_path)
 
 
 def test_a_field_of_csv_may_be_a_whole_chain_of_thought(tmp_path, monkeypatch):

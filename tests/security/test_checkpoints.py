@@ -2,6 +2,7 @@
 
 import io
 import shutil
+import zipfile
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -63,6 +64,27 @@ def test_a_pickle_that_would_run_something_is_refused_and_nothing_runs(settings,
         assert (checkpoint / name).is_file()
     (checkpoint / name).write_bytes(getattr(trap, write)())
     with pytest.raises(RunError, match="holds more than tensors, numbers and names; nothing was run"):
+        resume(settings, checkpoint)
+
+
+def pack(content):
+    """Write an archive anew with compressed members, as a bomb would be."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name))
+    return packed.getvalue()
+
+
+@pytest.mark.parametrize("name", READ[:3])
+@pytest.mark.parametrize("harm", ["cut", "flip", "empty", "packed"])
+def test_a_file_of_torch_that_was_cut_short_or_damaged_is_refused_by_name(settings, checkpoint, name, harm):
+    content = (checkpoint / name).read_bytes()
+    flipped = bytearray(content)
+    flipped[content.index(b"/data.pkl") + 200] ^= 1
+    harmed = {"cut": content[: len(content) // 2], "flip": flipped, "empty": b"", "packed": pack(content)}
+    (checkpoint / name).write_bytes(harmed[harm])
+    with pytest.raises(RunError, match=rf"checkpoint-2/{name} is broken.*goes on from the one before"):
         resume(settings, checkpoint)
 
 

@@ -124,7 +124,7 @@ def test_promise_05_data_files_are_read_and_nothing_in_them_is_run():
 
 def test_promise_06_archives_are_never_unpacked_onto_the_disk(tmp_path):
     unpacking = {"extractall", "unpack_archive", "ZipFile", "TarFile", "PyZipFile"}
-    assert {path for path, _, _ in find_calls(unpacking)} == {"interchange/log_size.py"}
+    assert {path for path, _, _ in find_calls(unpacking)} == {"interchange/log_size.py", "training/engine.py"}
     assert find_imports({"tarfile", "py7zr", "rarfile"}) == set()
     log = tmp_path / "in" / "log.eval"
     log.parent.mkdir()

@@ -12,7 +12,7 @@ from raml.errors import DataError, ModelError, NumericsError
 from raml.models import load_model
 from raml.records import CodeTests, PromptSettings, Question
 from raml.store import Run
-from raml.training.engine import Batching, make_arguments
+from raml.training.arguments import Batching, make_arguments
 from raml.training.grpo import (
     check_groups,
     choose_completion_length,

@@ -13,7 +13,7 @@ from raml.models import load_model
 from raml.records import Trajectory
 from raml.tiny import WEIGHTS
 from raml.training import DpoSettings, GrpoSettings, SftSettings, train_dpo, train_grpo, train_sft
-from raml.training.engine import Batching, cut_batches, make_arguments
+from raml.training.arguments import Batching, cut_batches, make_arguments
 from raml.training.sft import collect_examples, make_supervised_trainer
 
 COMMON = {"model": "tiny-base", "device": "cpu", "threads": 1, "learning_rate": 1e-3, "save_every": 2}

@@ -87,7 +87,7 @@ def questions(
     livecodebench, orz-math, reasoning-gym:TASK.
 
     A file is .jsonl, .csv, .parquet or a .json list, with the columns `prompt` (or `question`, `problem`) and `answer`,
-    and optionally `id` and `domain`.
+    and optionally `id` and `domain`. Those of another run's questions.jsonl stay as they are.
 
     Parameters
     ----------

@@ -9,7 +9,7 @@ import msgspec
 
 from raml.errors import DataError
 from raml.records import SCHEMA_VERSION, Question, Trajectory, check_record
-from raml.store.lines import check_schema
+from raml.store import check_schema
 
 
 def encode_record(question: Question, trajectory: Trajectory | None = None) -> str:

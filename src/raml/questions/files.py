@@ -6,6 +6,7 @@ import codecs
 import csv
 import io
 from collections.abc import Iterator, Mapping
+from dataclasses import fields as list_fields
 from datetime import date, time
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ import pyarrow.parquet as pq
 
 from raml.errors import DataError
 from raml.inputs import MALFORMED, check_plain, open_plain, read_plain
-from raml.records import Question, hash_key
+from raml.records import Question, check_record, hash_key
+from raml.store import check_schema, find_misfit
 
 PROMPT_FIELDS = ("prompt", "question", "problem")
 """Field names under which data sets keep the question's text."""
@@ -24,6 +26,8 @@ FILE_KINDS: tuple[str, ...] = (".jsonl", ".csv", ".parquet", ".json")
 """Names of files with rows end so."""
 DROPPED = "bytes_left_out"
 """Name in a question's meta of the number of values that are bytes and were left out, if there were any."""
+RECORD_FIELDS = frozenset({"v", "crc", *(each.name for each in list_fields(Question))})
+"""Fields of a line of a run's questions.jsonl."""
 BATCH = 64
 """Rows of a parquet file that are in memory together."""
 FIELD_CHARACTERS = 2**31 - 1
@@ -34,7 +38,8 @@ def read_question_file(path: Path) -> list[Question]:
     """Read questions from a .jsonl, .csv, .parquet or .json file.
 
     Each row needs `prompt` (or `question`, `problem`) and `answer`; `id` and `domain` are optional, and further
-    fields go to `meta`, as `keep_plain` leaves them. Without an id the question gets a hash of prompt and answer.
+    fields go to `meta`, as `keep_plain` leaves them. Without an id the question gets a hash of prompt and answer. A
+    line of another run's questions.jsonl gives the question that it holds, its kind and tests included.
 
     Raises:
         DataError: the file is missing, empty, malformed, or repeats an id; the message has the line (or row) number.
@@ -58,6 +63,8 @@ def make_question(row: Mapping[str, Any], *, source: str, place: str) -> Questio
     Raises:
         DataError: prompt or answer is missing or empty; the message begins with the place.
     """
+    if {"v", "id", "prompt", "answer"} <= row.keys() <= RECORD_FIELDS:
+        return _restore(row, place)
     fields = dict(row)
     name = next((name for name in PROMPT_FIELDS if name in fields), None)
     if name is None:
@@ -79,6 +86,22 @@ def make_question(row: Mapping[str, Any], *, source: str, place: str) -> Questio
         source=source,
         meta=meta,
     )
+
+
+def _restore(row: Mapping[str, Any], place: str) -> Question:
+    """Read a row that is a question's record.
+
+    Raises:
+        DataError: it is none; the message begins with the place.
+        RunError: a newer version wrote it.
+    """
+    check_schema(place, row["v"])
+    try:
+        question = msgspec.convert({name: value for name, value in row.items() if name not in ("v", "crc")}, Question)
+        check_record(question)
+    except ValueError as error:
+        raise DataError(f"{place} is no Question record: {error}.") from error
+    return question
 
 
 def keep_plain(fields: Mapping[str, Any], place: str) -> tuple[dict[str, Any], int]:
@@ -144,6 +167,11 @@ def _read_jsonl(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             if not line.strip():
                 continue
             place = f"{path} line {number}"
+            if misfit := find_misfit(line.encode()):
+                raise DataError(
+                    f"{place}: the checksum does not fit ({misfit}), so the line is damaged. If it was edited on "
+                    "purpose, take the field crc out of it."
+                )
             try:
                 yield place, msgspec.json.decode(line, type=dict[str, Any])
             except MALFORMED as error:

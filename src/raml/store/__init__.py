@@ -18,9 +18,10 @@ a reader skips a torn last line and the next append cuts it off. Lines, pages of
 carry checksums; what does not fit is refused by name.
 """
 
+from raml.store.checksums import find_misfit
 from raml.store.clock import COMMAND, StageClock, hide_secrets
 from raml.store.files import write_atomically, writing
-from raml.store.lines import Journal, read_jsonl
+from raml.store.lines import Journal, check_schema, read_jsonl
 from raml.store.lock import lock_run
 from raml.store.markdown import escape_markdown, write_markdown_table
 from raml.store.provenance import find_git_commit, list_versions
@@ -32,8 +33,10 @@ __all__ = [
     "Journal",
     "Run",
     "StageClock",
+    "check_schema",
     "escape_markdown",
     "find_git_commit",
+    "find_misfit",
     "hide_secrets",
     "list_versions",
     "lock_run",

@@ -2,6 +2,7 @@
 
 settings.py   a dataclass a technique
 sft.py, dpo.py, grpo.py   what each technique reads, and TRL's trainer for it
+arguments.py  what TRL is given: the model, how batches are cut, its arguments
 engine.py     the outer loop around them: checkpoints, metrics, the finished model
 maml.py       Algorithms 1 and 2 with the inner loop written out
 """

@@ -8,15 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from raml.errors import DataError
 from raml.models import LoadedModel
-from raml.training.engine import (
-    Batching,
-    TrainingResult,
-    Work,
-    count_processes,
-    fill_in,
-    load_for_training,
-    run_outer_loop,
-)
+from raml.training.arguments import Batching, count_processes, fill_in, load_for_training
+from raml.training.engine import TrainingResult, Work, run_outer_loop
 from raml.training.examples import TrajectoryEncoder
 from raml.training.order import count_updates, drop_long, hash_ids, order_examples
 from raml.training.pairs import Pair, choose_pairs, encode_pairs

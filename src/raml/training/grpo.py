@@ -13,15 +13,8 @@ from raml.errors import DataError, ModelError, NumericsError
 from raml.models import LoadedModel
 from raml.prompts import THINK_OPEN, build_prompt, decode_text, has_thinking_switch, render_prompt, write_message
 from raml.records import Question
-from raml.training.engine import (
-    Batching,
-    TrainingResult,
-    Work,
-    cut_batches,
-    fill_in,
-    load_for_training,
-    run_outer_loop,
-)
+from raml.training.arguments import Batching, cut_batches, fill_in, load_for_training
+from raml.training.engine import TrainingResult, Work, run_outer_loop
 from raml.training.order import count_updates, hash_ids, order_examples
 from raml.training.recorder import Progress
 from raml.training.settings import GrpoSettings

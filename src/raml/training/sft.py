@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from raml.errors import DataError
 from raml.models import LoadedModel
-from raml.training.engine import Batching, TrainingResult, Work, count_processes, fill_in, run_outer_loop
+from raml.training.arguments import Batching, count_processes, fill_in
+from raml.training.engine import TrainingResult, Work, run_outer_loop
 from raml.training.examples import Example, TrajectoryEncoder, balance_examples, read_row_files, select_trajectories
 from raml.training.order import count_updates, drop_long, hash_ids, order_examples
 from raml.training.recorder import Progress
