@@ -58,21 +58,29 @@ def test_costs_are_found_again_from_pieces_of_several_sizes():
         return Duration(0.5 * load.calls + 0.01 * load.rows + 1e-4 * load.products, 2 * load.rows)
 
     loads = [read_text(n, start=start) * calls for n, start, calls in ((5, 0, 1), (50, 0, 2), (20, 400, 1), (9, 9, 9))]
-    costs = fit_costs([(load, take(load)) for load in loads])
-    assert costs.wall == pytest.approx((0.5, 0.01, 1e-4, 0, 0, 0))
     asked = read_text(1000)
+    costs = fit_costs([(load, take(load)) for load in loads], asked)
+    assert costs.wall == pytest.approx((0.5, 0.01, 1e-4, 0, 0, 0), abs=1e-9)
     assert costs.predict(asked).wall_s == pytest.approx(take(asked).wall_s)
     assert costs.predict(asked).cpu_s == pytest.approx(2000)
 
 
 def test_a_cost_is_never_negative():
-    costs = fit_costs([(read_text(10), Duration(1, 1)), (read_text(1000), Duration(0.5, 0.5))])
+    costs = fit_costs([(read_text(10), Duration(1, 1)), (read_text(1000), Duration(0.5, 0.5))], Load(1))
     assert min(costs.wall) >= 0
 
 
 def test_costs_need_something_measured():
     with pytest.raises(DataError, match="Nothing was measured"):
-        fit_costs([])
+        fit_costs([], Load())
+
+
+def test_what_can_not_be_told_apart_is_charged_to_tokens_rather_than_to_what_grows_most():
+    # Two pieces, in which inner products grow as tokens do, and a whole with a thousand times more of them.
+    pieces = [(Load(8, 100, paired=100), Duration(9, 9)), (Load(8, 1000, paired=1000), Duration(18, 18))]
+    asked = Load(80, 10_000, paired=10**6)
+    # Eight seconds for eight passes, and a hundredth for a token.
+    assert fit_costs(pieces, asked).predict(asked).wall_s == pytest.approx(180, rel=0.02)
 
 
 def test_loads_add_up():

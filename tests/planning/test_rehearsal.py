@@ -24,7 +24,7 @@ def run_pieces(monkeypatch):
         def make(n):
             return Piece(Load(rows=n), lambda: done.append(n) or Load(rows=n))
 
-        return rehearse([make(n) for n in sizes], budget_s), done
+        return rehearse([make(n) for n in sizes], Load(rows=10), budget_s), done
 
     return run
 
@@ -50,7 +50,7 @@ def test_a_piece_that_can_not_be_run_is_left_out(run_pieces):
     def fail():
         raise DataError("no")
 
-    assert rehearse([Piece(Load(rows=1), fail)]) is None
+    assert rehearse([Piece(Load(rows=1), fail)], Load(rows=1)) is None
 
 
 def test_a_shortened_trajectory_has_its_first_tokens_and_their_text(make_trajectory):

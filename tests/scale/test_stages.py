@@ -18,6 +18,8 @@ RECORDS = (
     "updates.parquet",
     "alignments.parquet",
     "adaptations.parquet",
+    "resamplings.parquet",
+    "faithfulness.json",
     "evaluation.json",
 )
 STAGES = {
@@ -26,6 +28,7 @@ STAGES = {
     "update": ["--n-prefixes", "4"],
     "align": ["--n-prefixes", "3"],
     "adapt": ["--steps", "2"],
+    "faithfulness": ["--n-trajectories", "4", "--n", "3", "--max-borders", "4"],
     "landscape": ["--n-steps", "3", "--n-questions", "2", "--n-paths", "1"],
     "evaluate": ["--n-resamples", "99"],
 }

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from raml.cli.help_groups import LOADING
-from raml.cli.options import LoadOptions, parse_bytes
+from raml.cli.help_groups import LOADING, WORKERS
+from raml.cli.options import LoadOptions, WorkerOptions, choose_workers, parse_bytes
 from raml.cli.plan import PlanFlag
 from raml.cli.stage import print_table, say
 from raml.cli.units import Unit, group_by_model, make_units, read_units
@@ -52,6 +52,7 @@ def faithfulness(
     allow_code_execution: bool = False,
     plan_only: PlanFlag = False,
     options: Annotated[LoadOptions | None, Parameter(name="*", group=LOADING)] = None,
+    workers: Annotated[WorkerOptions | None, Parameter(name="*", group=WORKERS)] = None,
 ) -> None:
     """Write on from the middle, and compare that with the probe.
 
@@ -91,8 +92,6 @@ def faithfulness(
         Run what the model wrote, where checking an answer needs that (see `raml help code-execution`).
     plan_only
         Say what it will take, in tokens, memory and time, and do nothing.
-    options
-        How models are loaded.
     """
     _check_ranges(n_trajectories, n, max_borders, batch_size, seed, temperature, epsilon)
     n_bytes = None if memory is None else parse_bytes(memory)
@@ -100,6 +99,7 @@ def faithfulness(
     trajectories = _choose(everything, n_trajectories, only, seed)
     settings = ResamplingSettings(n, max_borders, trace=TraceSettings(bridge=bridge, every="sentence"))
     config = {"n_trajectories": n_trajectories, "only": only, "temperature": temperature, "epsilon": epsilon}
+    hands = choose_workers(workers, options)
     clock = StageClock(folder, NAME, config | {"model": model, "settings": settings})
     plan = _Plan(questions, settings, temperature, seed, batch_size, n_bytes, allow_code_execution)
     if plan_only:
@@ -120,6 +120,7 @@ def faithfulness(
             there=[record.id for record in folder.read_resamplings()],
             model=model,
             options=options,
+            workers=hands,
         )
         records = folder.close_resamplings()
         made = [record for record in records if record.id in work.wanted]
@@ -236,7 +237,7 @@ class _Plan:
         self.settings, self.temperature, self.seed = settings, temperature, seed
         self.batch_size, self.memory, self.allow_code = batch_size, memory, allow_code
         self.n_written = 0
-        """Tokens of all continuations."""
+        """Tokens of all continuations that this process wrote; other workers count for themselves."""
 
     def list_units(self, loaded: LoadedModel, trajectory: Trajectory) -> Iterator[Unit]:
         """One record for the trajectory; continuations are sampled as it was, where nothing else was asked for."""

@@ -64,11 +64,11 @@ def assemble(
     elif not work.n_units:
         duration = Duration(0, 0)
     else:
-        rehearsal = rehearse(pieces, BUDGET_S * torch.get_num_threads())
+        total = add_up(work.loads)
+        rehearsal = rehearse(pieces, total, BUDGET_S * torch.get_num_threads())
         closing = close()
         if rehearsal is not None:
-            total = add_up(work.loads) + add()
-            duration = rehearsal.costs.predict(total) + rehearsal.once + closing.duration
+            duration = rehearsal.costs.predict(total + add()) + rehearsal.once + closing.duration
             duration = duration if once is None else duration + once
     parts = choose_fullest(work.parts, closing)
     return Plan(

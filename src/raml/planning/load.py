@@ -45,6 +45,12 @@ DIFFERENTIATE = 2
 """A token costs as much as two that are read where activations have gradients and weights have none."""
 
 NOTHING = Load()
+DOUBT = Load(calls=1, rows=1, products=10, solved=10, paired=10, written=1)
+"""How little each kind is suspected where it can't be told from others: a token costs far more by the weights that it
+goes through than by the positions that it attends to."""
+MOST_DOUBT = 1e4
+DOUBT_WEIGHT = 1e-6
+"""Against the relative error of a piece."""
 
 
 def read_text(n: int, start: int = 0, calls: float = 1) -> Load:
@@ -73,11 +79,16 @@ class Costs:
         return Duration(float(amounts @ self.wall), float(amounts @ self.cpu))
 
 
-def fit_costs(measured: Sequence[tuple[Load, Duration]]) -> Costs:
+def fit_costs(measured: Sequence[tuple[Load, Duration]], whole: Load) -> Costs:
     """Find the cost of each kind of work from work of several sizes.
 
-    Non-negative least squares of the relative errors, so that small pieces count as much as large ones; with fewer
-    pieces than kinds of work, what can't be told apart is charged to one kind.
+    Non-negative least squares of the relative errors, so that small pieces count as much as large ones. Where there are
+    too few pieces to tell kinds apart, passes and tokens are taken to cost rather than what else grows with them, and
+    least of all a kind of which the whole has far more than the pieces.
+
+    Args:
+        measured: Pieces, and what they took.
+        whole: What is to be predicted.
 
     Raises:
         DataError: nothing was measured.
@@ -86,8 +97,14 @@ def fit_costs(measured: Sequence[tuple[Load, Duration]]) -> Costs:
         raise DataError("Nothing was measured; a prediction needs at least one piece of work.")
     amounts = np.array([astuple(load) for load, _ in measured])
     scale = np.where(amounts.max(axis=0) > 0, amounts.max(axis=0), 1.0)
+    growth = np.maximum(np.array(astuple(whole)) / scale, 1.0)
+    doubt = np.minimum(np.array(astuple(DOUBT)) * growth / growth.min(), MOST_DOUBT)
     found = []
     for seconds in ([time.wall_s for _, time in measured], [time.cpu_s for _, time in measured]):
         times = np.maximum(np.array(seconds), 1e-6)
-        found.append(tuple((nnls(amounts / scale / times[:, None], np.ones(len(times)))[0] / scale).tolist()))
+        shares = amounts / scale / times[:, None]
+        # Of all costs that fit alike, the smallest squares: a weight that is too light to matter where pieces suffice.
+        light = np.diag(doubt) * DOUBT_WEIGHT / times.max()
+        wanted = np.concatenate([np.ones(len(times)), np.zeros(len(doubt))])
+        found.append(tuple((nnls(np.concatenate([shares, light]), wanted)[0] / scale).tolist()))
     return Costs(*found)

@@ -47,8 +47,10 @@ def load_alignment(
     """
     probe = plan_probe(loaded, trajectory, question, settings.bridge, settings.span)
     n_prefixes = len(space_prefixes(len(probe.trajectory_ids), settings.n_prefixes + 1))
-    bare = read_text(len(probe.prompt_ids) + len(probe.ids))
-    gradients = bare * (DIFFERENTIATE * (n_prefixes - 1))
+    n_bare = len(probe.prompt_ids) + len(probe.ids)
+    bare = read_text(n_bare)
+    n_passes = -(-(n_prefixes - 1) // _count_points(n_bare))
+    gradients = (read_text(n_bare, calls=0) * (n_prefixes - 1) + Load(calls=n_passes)) * DIFFERENTIATE
     n_rows = n_prefixes * len(probe.ids)
     start = bare * (DIFFERENTIATE + 2) if is_first else Load()
     return load_path(probe, settings.n_prefixes + 1) + gradients + start + Load(paired=n_rows**2)
@@ -76,9 +78,14 @@ def list_alignment_parts(
     """
     probe = plan_probe(loaded, trajectory, question, settings.bridge, settings.span)
     n_bare = len(probe.prompt_ids) + len(probe.ids)
-    n_points = min(settings.n_prefixes, max(1, TOKENS_AT_A_TIME // n_bare))
+    n_points = min(settings.n_prefixes, _count_points(n_bare))
     gradient = count_gradient_bytes(loaded.model, n_points * n_bare, n_points * (len(probe.answer_ids) + 1))
     return (*_list_path_parts(loaded, probe, settings.n_prefixes + 1, memory), Part("gradients", gradient))
+
+
+def _count_points(n_bare: int) -> int:
+    """Points of a path whose prompts and probes go forward and back together."""
+    return max(1, TOKENS_AT_A_TIME // n_bare)
 
 
 def _list_path_parts(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from raml.errors import RamlError
@@ -38,18 +38,23 @@ class Rehearsal:
     n_pieces: int
 
 
-def rehearse(pieces: Iterable[Piece], budget_s: float = BUDGET_S) -> Rehearsal | None:
+def rehearse(pieces: Iterable[Piece], whole: Load, budget_s: float = BUDGET_S) -> Rehearsal | None:
     """Run pieces, the cheapest first, as long as time is left; None if none of them could be run.
 
     The first is run twice: what comes only once does not count as its cost. A piece that, by those before it, would
     take longer than what is left is not begun; a piece that can't be run is left out.
+
+    Args:
+        pieces: Of a stage.
+        whole: The stage's work, as far as it is known.
+        budget_s: Seconds of a processor.
     """
     measured: list[tuple[Load, Duration]] = []
     first: Duration | None = None
     started = time.process_time()
     for piece in pieces:
         left = budget_s - (time.process_time() - started)
-        if len(measured) >= FEWEST and fit_costs(measured).predict(piece.expected).cpu_s > left:
+        if len(measured) >= FEWEST and _expect(measured, piece) > left:
             break
         try:
             if first is None:
@@ -61,7 +66,12 @@ def rehearse(pieces: Iterable[Piece], budget_s: float = BUDGET_S) -> Rehearsal |
         return None
     again = measured[0][1]
     once = Duration(max(0.0, first.wall_s - again.wall_s), max(0.0, first.cpu_s - again.cpu_s))
-    return Rehearsal(fit_costs(measured), once, len(measured))
+    return Rehearsal(fit_costs(measured, whole), once, len(measured))
+
+
+def _expect(measured: Sequence[tuple[Load, Duration]], piece: Piece) -> float:
+    """Seconds of a processor that a piece will take, by those before it."""
+    return fit_costs(measured, piece.expected).predict(piece.expected).cpu_s
 
 
 def _measure(piece: Piece) -> tuple[Load, Duration]:

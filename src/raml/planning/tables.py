@@ -108,12 +108,17 @@ def copy_part(run: Path, part: Path, n: int, *, tables: bool = True) -> int:
 
 
 def _copy_rows(path: Path, target: Path, ids: Collection[str]) -> None:
-    """Copy a table's rows about some trajectories."""
-    # Imported here: it takes memory that commands which read no table don't need.
-    import pyarrow.dataset as ds
+    """Copy a table's rows about some trajectories, a row group at a time."""
+    # Imported here: it takes memory that commands which read no table don't need, as pyarrow.dataset would more of it.
+    import pyarrow as pa
+    import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    pq.write_table(pq.read_table(path, filters=ds.field("trajectory_id").isin(ids)), target)
+    wanted = pa.array(sorted(ids), pa.string())
+    with pq.ParquetFile(path) as source, pq.ParquetWriter(target, source.schema_arrow) as writer:
+        for i in range(source.num_row_groups):
+            group = source.read_row_group(i)
+            writer.write_table(group.filter(pc.is_in(group["trajectory_id"], wanted)))
 
 
 def _copy_lines(run: Path, part: Path, n: int) -> list[str]:

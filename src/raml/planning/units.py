@@ -24,8 +24,9 @@ Unit = tuple[str, Callable[[], Record]]
 ListUnits = Callable[[LoadedModel, Trajectory], Iterable[Unit]]
 MOST_UNITS = 2
 """Records of a trajectory that are rehearsed: the first may take more than the others."""
-SIZES = ((16, 1), (64, 1), (16, 4), (64, 8), (256, 8), (256, 32))
-"""Tokens of the rehearsed trajectory, and how many times what costs by the number of prefixes or steps."""
+SIZES = ((8, 16, 1), (None, 64, 1), (None, 16, 4), (None, 64, 8), (None, 256, 8), (None, 256, 32))
+"""Tokens of the prompt that stay, or all; tokens of the rehearsed trajectory; and how many times what costs by the number
+of prefixes or steps. In the first two, passes are the same and tokens are not, which tells their costs apart."""
 
 
 @dataclass(frozen=True)
@@ -105,8 +106,9 @@ def _list_pieces(
     longest = max(trajectories, key=lambda trajectory: trajectory.reasoning_len, default=None)
     if longest is None:
         return
-    for n_tokens, factor in SIZES:
+    for n_prompt, n_tokens, factor in SIZES:
         trajectory = shorten(longest, n_tokens)
+        trajectory = replace(trajectory, prompt_ids=trajectory.prompt_ids[:n_prompt])
         try:
             small = shrink(factor)
             n_units = len(list(itertools.islice(small.list_units(loaded, trajectory), MOST_UNITS)))
