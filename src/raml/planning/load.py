@@ -49,8 +49,9 @@ DOUBT = Load(calls=1, rows=1, products=10, solved=10, paired=10, written=1)
 """How little each kind is suspected where it can't be told from others: a token costs far more by the weights that it
 goes through than by the positions that it attends to."""
 MOST_DOUBT = 1e4
+"""However much more of a kind the whole has than the pieces."""
 DOUBT_WEIGHT = 1e-6
-"""Against the relative error of a piece."""
+"""Of a doubt of one against the relative error of a piece."""
 
 
 def read_text(n: int, start: int = 0, calls: float = 1) -> Load:
@@ -96,8 +97,9 @@ def fit_costs(measured: Sequence[tuple[Load, Duration]], whole: Load) -> Costs:
     if not measured:
         raise DataError("Nothing was measured; a prediction needs at least one piece of work.")
     amounts = np.array([astuple(load) for load, _ in measured])
-    scale = np.where(amounts.max(axis=0) > 0, amounts.max(axis=0), 1.0)
-    growth = np.maximum(np.array(astuple(whole)) / scale, 1.0)
+    there = amounts.max(axis=0) > 0
+    scale = np.where(there, amounts.max(axis=0), 1.0)
+    growth = np.where(there, np.maximum(np.array(astuple(whole)) / scale, 1.0), np.inf)
     doubt = np.minimum(np.array(astuple(DOUBT)) * growth / growth.min(), MOST_DOUBT)
     found = []
     for seconds in ([time.wall_s for _, time in measured], [time.cpu_s for _, time in measured]):
