@@ -12,6 +12,7 @@ import pytest
 from tests.hostile.harness import Case, check, edit, endless, fifo, folder, loop, mark
 from tests.hostile.test_tables import header
 
+TOWARD = "landscape run --model tiny --plane checkpoints --toward model --toward tiny --n-steps 3 --threads 1"
 SAMPLE = "sample model run --n 1 --max-new-tokens 5 --threads 1"
 WEIGHTS = "model/model.safetensors"
 FIRST = "model.embed_tokens.weight"
@@ -223,7 +224,27 @@ def list_gguf_cases() -> list[Case]:
     ]
 
 
-CASES = [*list_folder_cases(), *list_gguf_cases()]
+def list_toward_cases() -> list[Case]:
+    """Checkpoints that span a plane; they are read by the same functions, so a few stand for all."""
+    chosen = (
+        "a pickle for weights",
+        "code of its own",
+        "an index that climbs out",
+        "a header of 2^63 bytes",
+        "a shape of 10^18",
+        "another dtype",
+        "weights cut in half",
+        "weights that are a pipe",
+        "hidden_size 1000000000",
+    )
+    cases = {case.name: case for case in list_folder_cases()}
+    said = {"code of its own": "for --toward none is run"}
+    return [
+        Case(f"--toward {name}", TOWARD, said.get(name, cases[name].fragment), cases[name].files) for name in chosen
+    ]
+
+
+CASES = [*list_folder_cases(), *list_gguf_cases(), *list_toward_cases()]
 
 
 @pytest.mark.parametrize("case", mark(CASES))

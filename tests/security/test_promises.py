@@ -95,6 +95,12 @@ def test_promise_03_code_that_comes_with_a_model_is_not_run_unless_you_ask_for_i
     assert len(defaults) > 4
     assert {value for _, value in defaults} <= {None, "False"}
     assert not {value for _, value in find_keywords("trust_remote_code")} & {"True", "None"}
+    unasked = [  # transformers asks at the terminal where the word is left out
+        (path, call)
+        for path, call, node in find_calls({"from_pretrained", "from_config"})
+        if call.startswith("Auto") and not {keyword.arg for keyword in node.keywords} & {"trust_remote_code", None}
+    ]
+    assert unasked == []
 
 
 def test_promise_04_a_chat_template_reaches_nothing_but_the_messages_it_writes(trap, question):

@@ -110,11 +110,13 @@ def _check_configuration(model: PreTrainedModel, name: str, source: Path) -> Non
     """Refuse a checkpoint whose weights would compute something else in this model.
 
     Raises:
-        ModelError: a field of the configuration differs.
+        ModelError: a field of the configuration differs, or it needs code of its own, which is not run.
     """
     try:
-        other = AutoConfig.from_pretrained(source)
+        other = AutoConfig.from_pretrained(source, trust_remote_code=False)  # without the word, a terminal is asked
     except Exception as error:
+        if "custom code" in str(error):
+            raise ModelError(f"{name} needs Python code that comes with it; for --toward none is run.") from error
         raise ModelError(f"{name}: config.json can't be read: {first_line(error)}") from error
     own, found = (json.loads(config.to_json_string(use_diff=False)) for config in (model.config, other))
     for key in sorted((found.keys() & own.keys()) - CONFIG_REMARKS - WORDS_ONLY):

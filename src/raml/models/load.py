@@ -169,7 +169,7 @@ def _check_architecture(name: str, source: Path, trust_remote_code: bool) -> Non
             )
         return
     try:
-        AutoConfig.from_pretrained(source)
+        AutoConfig.from_pretrained(source, trust_remote_code=False)
     except Exception as error:
         raise ModelError(
             f"{name} has model type {model_type!r}, which this transformers version does not know."
