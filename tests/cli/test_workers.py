@@ -40,3 +40,12 @@ def test_workers_that_can_not_be_had_are_refused_before_anything_is_made(raml, t
     assert message in err
     assert err.count("\n") == 1
     assert sorted(path.name for path in run.iterdir()) == before
+
+
+@pytest.mark.parametrize(("flags", "told"), [((), 0), (("--workers", "1"), 0), (("--workers", "2"), 1)])
+def test_a_plan_says_that_it_is_for_one_of_several_workers(raml, tmp_path, flags, told):
+    run = tmp_path / "run"
+    raml("questions", "tiny", "--limit", "1", "--out", run)
+    code, out, _ = raml("sample", "tiny", run, "--n", "1", "--max-new-tokens", "8", *flags, "--plan")
+    assert code == 0
+    assert out.count("This is for one worker.") == told

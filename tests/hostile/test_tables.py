@@ -11,6 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from raml.store import Run
+from raml.store.lines import encode_line
 from tests.hostile.harness import Case, check, edit, mark
 
 REPORT = "report run"
@@ -247,3 +249,24 @@ CASES = [*list_table_cases(), *list_length_cases(), *list_value_cases(), *list_j
 def test_damaged_tables(case, place, capsys):
     place("run")
     check(case, capsys)
+
+
+def read_all(run):
+    """Each kind of record as its line of JSON without the checksum."""
+    names = ("questions", "trajectories", "traces", "readouts", "updates", "alignments", "adaptations")
+    readers = [getattr(run, f"read_{name}") for name in (*names, "influences", "resamplings", "attempts")]
+    return [[encode_line(record) for record in read()] for read in readers]
+
+
+def test_fields_and_columns_that_this_version_does_not_know_are_passed_over(place):
+    place("run")
+    run = Run(Path("run"))
+    before = read_all(run)
+    assert all(before)
+    for name in ("questions.jsonl", "trajectories.jsonl", "attempts.jsonl"):
+        rows = [json.loads(line) for line in (run.path / name).read_text().splitlines()]
+        more = [{"later": [{"deep": 1}], **{key: row[key] for key in row if key != "crc"}} for row in rows]
+        (run.path / name).write_text("".join(json.dumps(row) + "\n" for row in more))
+    for name in TABLES:
+        table(lambda old: old.append_column("later", pa.array([7] * len(old))))(run.path / name)
+    assert read_all(run) == before

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from raml.cli.help_groups import LOADING, STEPS, WORKERS
 from raml.cli.options import LoadOptions, WorkerOptions, choose_workers
-from raml.cli.plan import PlanFlag
+from raml.cli.plan import PlanFlag, say_for_one
 from raml.cli.stage import console, say
 from raml.cli.units import Unit, Work, group_by_model, make_units, read_units
 from raml.records import Adaptation, AdaptSettings, Estimate, Question, Trace, Trajectory
@@ -72,6 +72,7 @@ def adapt(
 
         asked = Asked(folder, questions, trajectories, model, options, None, partial(_draw, traces=()))
         show_adaptation_plan(asked, partial(_plan, asked.by_id), settings)
+        say_for_one(workers)
         return
     clock = StageClock(folder, "adapt", {"model": model, "limit": limit, "settings": settings})
     with lock_run(run):

@@ -12,7 +12,7 @@ from cyclopts import Parameter
 
 from raml.cli.help_groups import LOADING, PREFIXES, WORKERS
 from raml.cli.options import LoadOptions, WorkerOptions, choose_workers, parse_bytes
-from raml.cli.plan import PlanFlag
+from raml.cli.plan import PlanFlag, say_for_one
 from raml.cli.stage import print_table, say
 from raml.cli.units import Unit, make_units, read_units
 from raml.records import Alignment, AlignmentSettings, AlignmentSummary, Question, Trajectory
@@ -75,6 +75,7 @@ def align(
         asked = Asked(folder, questions, trajectories, model, options, n_bytes, _write)
         others = folder.read_trajectories()
         show_alignment_plan(asked, lambda some: _Plan(questions, others, some, nulls, n_bytes), settings)
+        say_for_one(workers)
         return
     config = {"model": model, "limit": limit, "nulls": nulls, "settings": settings}
     hands = choose_workers(workers, options)

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from raml.cli.help_groups import STATISTICS, WORKERS
 from raml.cli.options import WorkerOptions, choose_workers
-from raml.cli.plan import PlanFlag, show_tables_plan
+from raml.cli.plan import PlanFlag, say_for_one, show_tables_plan
 from raml.cli.stage import console, say
 from raml.errors import DataError
 from raml.records import Evaluation
@@ -92,6 +92,7 @@ def evaluate(
         again = partial(evaluate, by=by, k=k, tau=tau, baseline=baseline, undecided=undecided, uneven=uneven)
         again = partial(again, level=level, n_resamples=n_resamples, seed=seed)
         show_tables_plan("evaluate", runs, again, tables=False)
+        say_for_one(workers)
         return
     folders = [Run(path) for path in runs]
     read = [(folder.read_questions(), folder.read_trajectories()) for folder in folders]

@@ -12,7 +12,7 @@ from cyclopts import Parameter
 
 from raml.cli.help_groups import LOADING, WORKERS
 from raml.cli.options import LoadOptions, WorkerOptions, choose_workers, parse_bytes
-from raml.cli.plan import PlanFlag
+from raml.cli.plan import PlanFlag, say_for_one
 from raml.cli.stage import print_table, say
 from raml.cli.units import Unit, group_by_model, make_units, read_units
 from raml.errors import DataError
@@ -107,6 +107,7 @@ def faithfulness(
 
         asked = Asked(folder, questions, trajectories, model, options, n_bytes, partial(_rewrite, epsilon, seed))
         show_resampling_plan(asked, plan, settings, batch_size)
+        say_for_one(workers)
         return
     _announce(trajectories, settings)
     if not allow_code_execution:

@@ -12,7 +12,7 @@ from cyclopts import Parameter
 
 from raml.cli.help_groups import LOADING, PLANE, WORKERS
 from raml.cli.options import LoadOptions, WorkerOptions, choose_workers, load
-from raml.cli.plan import PlanFlag, show_plan
+from raml.cli.plan import PlanFlag, say_for_one, show_plan
 from raml.cli.stage import say, show_progress
 from raml.cli.units import read_units
 from raml.cli.update import choose_for_adapter, choose_trajectory
@@ -74,6 +74,7 @@ def landscape(
         loaded = load(writer, as_written)
         work = _Work(folder, loaded, _choose_questions(questions, own, n_questions), own, settings, as_written)
         _show_plan(work, n_paths)
+        say_for_one(workers)
         return
     clock = StageClock(folder, "landscape", {"model": model, "n_questions": n_questions, "settings": settings})
     with lock_run(run):

@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from raml.cli.engines import EngineOptions, Sampler, Work, open_sampler
 from raml.cli.help_groups import ENGINE, LOADING, PROMPT, SAMPLING, WORKERS
 from raml.cli.options import LoadOptions, WorkerOptions, choose_workers, load
-from raml.cli.plan import PlanFlag, show_sample_plan
+from raml.cli.plan import PlanFlag, say_for_one, show_sample_plan
 from raml.cli.stage import list_unclear, say, show_progress
 from raml.errors import DataError, ModelError
 from raml.records import PromptSettings, Question, SamplingSettings, Trajectory, Verdict
@@ -85,6 +85,7 @@ def sample(
     work = Work(model, found, n, prompt, sampling, batch_size, allow_code_execution)
     if plan_only:
         show_sample_plan(folder, work, options, engine or EngineOptions())
+        say_for_one(workers)
         return
     sampler = open_sampler(work, options, engine or EngineOptions(), choose_workers(workers, options))
     config = {"model": model, "n": n, "limit": limit, "prompt": prompt, "sampling": sampler.sampling}

@@ -12,7 +12,7 @@ from cyclopts import Parameter
 
 from raml.cli.help_groups import LOADING, PROBE, READOUT, WORKERS
 from raml.cli.options import LoadOptions, WorkerOptions, choose_workers, parse_bytes
-from raml.cli.plan import PlanFlag
+from raml.cli.plan import PlanFlag, say_for_one
 from raml.cli.stage import say, show_progress
 from raml.cli.trace_summary import summarize_readouts, summarize_traces
 from raml.cli.writers import open_scorers
@@ -90,6 +90,7 @@ def trace(
 
         every = Asked(folder, questions, trajectories, model, options, work.memory, partial(_redraw, questions, alpha))
         show_trace_plan(every, work.settings, work.readout)
+        say_for_one(workers)
         return
     config = {"model": model, "limit": limit, "alpha": alpha, "settings": settings, "readout": asked}
     clock = StageClock(folder, "trace", config)

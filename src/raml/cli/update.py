@@ -12,7 +12,7 @@ from cyclopts import Parameter
 
 from raml.cli.help_groups import LOADING, PREFIXES, WORKERS
 from raml.cli.options import LoadOptions, WorkerOptions, choose_workers, load, parse_bytes
-from raml.cli.plan import PlanFlag
+from raml.cli.plan import PlanFlag, say_for_one
 from raml.cli.stage import say
 from raml.cli.units import Unit, group_by_model, make_units, read_units
 from raml.cli.update_summary import describe_certificate, summarize_updates
@@ -79,6 +79,7 @@ def update(
 
         asked = Asked(folder, questions, chosen, model, options, n_bytes, _draw)
         show_update_plan(asked, partial(_Plan, questions, folder.read_trajectories(), memory=n_bytes), settings)
+        say_for_one(workers)
         return
     config = {"model": model, "limit": limit, "trajectory": trajectory, "adapter": adapter, "settings": settings}
     hands = choose_workers(workers, options)

@@ -21,6 +21,8 @@ STEPS_OF_SHORT = (4, 12)
 """Tokens that each row of a full batch writes after the beginnings of prompts."""
 SHORT = 8
 """Tokens of these beginnings: few, so that what is measured is the writing."""
+FAR = (256, 1024)
+"""Tokens of a text after which one response goes on."""
 STEPS_OF_PIECES = (4, 12, 32, 96, 288)
 """Tokens that each row of a full batch writes after whole prompts."""
 
@@ -115,25 +117,31 @@ def _sum_bytes(parts: Sequence[Part]) -> int:
 def list_pieces(
     loaded: LoadedModel, units: Sequence[SampleUnit], settings: SamplingSettings, most: int
 ) -> Iterator[Piece]:
-    """One response, a batch that writes more and more, and few rows after a text as long as responses may get.
+    """One response, a full batch, and few rows after long texts; then the same with more and more tokens.
 
-    What a token costs depends on how many are written at once, so the second piece already has as many as the stage.
+    What a token costs depends on how many are written at once and on how many there are before, so the second piece has
+    as many at once as the stage, and the third has more before.
     """
     if not units:
         return
     longest = max(len(unit.prompt_ids) for unit in units)
     short = [replace(unit, prompt_ids=unit.prompt_ids[:SHORT]) for unit in units]
-    for of_one, of_short in zip(STEPS_OF_ONE, STEPS_OF_SHORT, strict=True):
-        yield _make_piece(loaded, units[:1], settings, min(of_one, most))
-        yield _make_piece(loaded, short, settings, min(of_short, most))
-    for n_steps in STEPS_OF_PIECES:
-        yield _make_piece(loaded, units, settings, min(n_steps, most))
-        far = min(longest + most - 8, longest + 4 * n_steps)
+
+    def make_far(n_rows: int, length: int, n_steps: int) -> Iterator[Piece]:
+        far = min(longest + most - 8, length)
         ids = units[-1].prompt_ids
         text = (ids * (far // len(ids) + 1))[:far]
-        few = [replace(unit, prompt_ids=text) for unit in units[:2]]
         if far > longest:
-            yield _make_piece(loaded, few, settings, min(8, most))
+            few = [replace(unit, prompt_ids=text) for unit in units[:n_rows]]
+            yield _make_piece(loaded, few, settings, min(n_steps, most))
+
+    for of_one, of_short, far in zip(STEPS_OF_ONE, STEPS_OF_SHORT, FAR, strict=True):
+        yield _make_piece(loaded, units[:1], settings, min(of_one, most))
+        yield _make_piece(loaded, short, settings, min(of_short, most))
+        yield from make_far(1, far, 2)
+    for n_steps in STEPS_OF_PIECES:
+        yield _make_piece(loaded, units, settings, min(n_steps, most))
+        yield from make_far(2, longest + 4 * n_steps, 8)
 
 
 def _make_piece(loaded: LoadedModel, units: Sequence[SampleUnit], settings: SamplingSettings, n_steps: int) -> Piece:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import shutil
 import tempfile
 from collections.abc import Callable, Collection, Sequence
@@ -99,7 +100,7 @@ def copy_part(run: Path, part: Path, n: int, *, tables: bool = True) -> int:
     ids = _copy_lines(run, part, n)
     for path in sorted(run.iterdir()):
         if path.suffix == ".parquet" and tables:
-            _copy_rows(path, part / path.name, ids)
+            _copy_rows(path, part / path.name, frozenset(ids))
         elif path.suffix in (".json", ".md") and path.name != "manifest.json":
             shutil.copyfile(path, part / path.name)
     if (run / "landscapes").is_dir():
@@ -109,16 +110,20 @@ def copy_part(run: Path, part: Path, n: int, *, tables: bool = True) -> int:
 
 def _copy_rows(path: Path, target: Path, ids: Collection[str]) -> None:
     """Copy a table's rows about some trajectories, a row group at a time."""
-    # Imported here: it takes memory that commands which read no table don't need, as pyarrow.dataset would more of it.
-    import pyarrow as pa
-    import pyarrow.compute as pc
+    # Imported here: it takes memory that commands which read no table don't need. Rows are sliced for the same reason:
+    # a filter would import pandas where that is installed.
     import pyarrow.parquet as pq
 
-    wanted = pa.array(sorted(ids), pa.string())
     with pq.ParquetFile(path) as source, pq.ParquetWriter(target, source.schema_arrow) as writer:
         for i in range(source.num_row_groups):
             group = source.read_row_group(i)
-            writer.write_table(group.filter(pc.is_in(group["trajectory_id"], wanted)))
+            wanted = [id in ids for id in group["trajectory_id"].to_pylist()]
+            start = 0
+            for is_wanted, run in itertools.groupby(wanted):
+                n = len(list(run))
+                if is_wanted:
+                    writer.write_table(group.slice(start, n))
+                start += n
 
 
 def _copy_lines(run: Path, part: Path, n: int) -> list[str]:
