@@ -193,7 +193,7 @@ def test_a_server_killed_half_way_costs_only_what_was_under_way(raml, run):
     assert Run(run).read_manifest().find_last("sample").n_new == 3 * n - len(kept)
 
 
-def test_an_interrupt_keeps_what_came_and_ends_at_once(served, run):
+def test_an_interrupt_keeps_what_came_and_waits_for_no_more(served, run):
     process = start_sampling(run, served, 100)
     try:
         # A third line is there once the third response is being written: the first two are safe then.
@@ -201,15 +201,14 @@ def test_an_interrupt_keeps_what_came_and_ends_at_once(served, run):
             assert process.poll() is None
             time.sleep(0.005)
         process.send_signal(signal.SIGINT)
-        started = time.monotonic()
         _, err = process.communicate(timeout=60)
     finally:
         process.kill()
         process.communicate()
     assert process.returncode == 130
     assert err == "Interrupted. What was finished is kept; run the same command again to go on.\n"
-    assert time.monotonic() - started < 10
-    assert len(Run(run).read_trajectories()) >= 2
+    n_asked = 100 * len(Run(run).read_questions())
+    assert 2 <= len(Run(run).read_trajectories()) < n_asked / 2  # the others were not waited for
 
 
 @pytest.mark.parametrize(

@@ -34,10 +34,14 @@ def test_killed_at_its_write_points_a_stage_gives_the_same_bytes(workshop, tmp_p
     count(stage, "kills at write points", len(faults))
 
 
+BUSY = "import os; parent = os.getppid()\nwhile os.getppid() == parent: pass"
+"""Ends with the process that started it, however that ends."""
+
+
 @pytest.fixture
 def load():
     """Two processes that are always busy."""
-    busy = [subprocess.Popen(["nice", "-n", "5", sys.executable, "-c", "while True: pass"]) for _ in range(2)]
+    busy = [subprocess.Popen(["nice", "-n", "5", sys.executable, "-c", BUSY]) for _ in range(2)]
     yield
     for process in busy:
         process.kill()
