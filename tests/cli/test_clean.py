@@ -184,3 +184,13 @@ def test_a_question_with_trajectories_is_not_cleaned_away(raml, tmp_path):
     assert "holds trajectories of question" in err
     assert (tmp_path / "run" / "questions.jsonl").read_bytes() == before
     assert not (tmp_path / "run" / "dropped_questions.jsonl").exists()
+
+
+def test_the_questions_of_a_run_are_not_cleaned_but_kept(raml, file, tmp_path):
+    raml("questions", file, "--out", tmp_path / "run", "--clean")
+    questions = tmp_path / "run" / "questions.jsonl"
+    code, _, err = raml("questions", questions, "--out", tmp_path / "again", "--clean")
+    assert code == 2
+    assert "questions.jsonl holds a run's questions, which stay as they are" in err
+    assert raml("questions", questions, "--out", tmp_path / "again")[0] == 0
+    assert Run(tmp_path / "again").read_questions() == Run(tmp_path / "run").read_questions()

@@ -112,6 +112,12 @@ def test_a_trajectory_without_reasoning_spans_no_plane(raml, folder):
     assert (code, "no reasoning to follow" in err) == (2, True)
 
 
+def test_a_plan_of_a_plane_without_paths_has_a_time(raml, folder):
+    code, out, _ = raml("landscape", folder, *TINY, "--n-steps", "3", "--n-paths", "0", "--threads", "1", "--plan")
+    assert code == 0
+    assert "of a processor's time" in out
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -48,4 +48,17 @@ def test_a_plan_says_that_it_is_for_one_of_several_workers(raml, tmp_path, flags
     raml("questions", "tiny", "--limit", "1", "--out", run)
     code, out, _ = raml("sample", "tiny", run, "--n", "1", "--max-new-tokens", "8", *flags, "--plan")
     assert code == 0
-    assert out.count("This is for one worker.") == told
+    assert out.count("This is for one worker;") == told
+
+
+STAGES = ("sample tiny", "trace", "update", "align", "adapt", "landscape", "faithfulness", "evaluate")
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_plan_refuses_workers_as_its_command_does(raml, tmp_path, stage):
+    run = tmp_path / "run"
+    raml("questions", "tiny", "--limit", "1", "--out", run)
+    raml("sample", "oracle", run, "--n", "1")
+    code, _, err = raml(*stage.split(), run, "--workers", "0", "--plan")
+    assert code == 2
+    assert "--workers is 0; it must be at least 1" in err

@@ -1,13 +1,18 @@
 """Amounts of work by hand, and costs that are found again."""
 
+from dataclasses import replace
+
 import pytest
 
 from raml.errors import DataError
-from raml.planning.generation import Batch, expect_longest
+from raml.planning.generation import Batch, expect_longest, list_pieces
 from raml.planning.load import Load, add_up, fit_costs, read_text
-from raml.planning.paths import load_path
+from raml.planning.paths import load_alignment, load_path
 from raml.planning.record import Duration
 from raml.planning.tracing import load_batch
+from raml.prompts import decode_tokens
+from raml.records import AlignmentSettings, PromptSettings, Question, SamplingSettings
+from raml.sampling import SampleUnit
 from raml.scoring import Job
 from raml.updates.probe import Probe
 
@@ -36,6 +41,34 @@ def test_a_batch_goes_on_until_its_last_row_ends():
     load = Batch(prompt_lens=(4, 2), n_steps=3).load
     # Both rows have 4 positions, the first token comes out of that pass, two more steps follow at 5 and 6 positions.
     assert load == Load(calls=3, rows=2 * 4, products=2 * 10 + 2 * (5 + 6), written=2 * 2)
+
+
+def test_the_first_pieces_of_writing_have_one_response_a_full_batch_and_a_long_text(tiny):
+    question = Question("q", "What is 1 + 1?", "2")
+    units = [SampleUnit(f"{i}", question, i, PromptSettings(), (3,) * n) for i, n in enumerate((10, 12, 20))]
+    pieces = [piece.expected for piece in list_pieces(tiny, units, SamplingSettings(), most=400)]
+    # Two steps of one: its prompt and one token more; four of all three after 8 tokens each; two after 20 + 256 tokens.
+    assert pieces[0] == Load(calls=2, rows=10, products=55 + 11, written=1)
+    assert pieces[1] == Load(calls=4, rows=24, products=3 * 36 + 3 * (9 + 10 + 11), written=3 * 3)
+    assert pieces[2] == Load(calls=2, rows=276, products=276 * 277 / 2 + 277, written=1)
+    assert pieces[4].written == 3 * 11
+    # None writes more than is allowed.
+    short = [piece.expected for piece in list_pieces(tiny, units, SamplingSettings(), most=5)]
+    assert max(load.calls for load in short) == 5
+
+
+def test_gradients_at_the_points_of_a_path_are_taken_several_at_a_time(tiny, make_trajectory):
+    ids = (3, 4, 5, 6, 7, 8, 9, 10)
+    text, ends = decode_tokens(tiny.tokenizer, ids)
+    about = {"text": text, "token_ids": ids, "token_ends": ends, "reasoning_len": len(ids), "model": tiny.identity}
+    trajectory = replace(make_trajectory(), prompt_ids=(3,) * 100, **about)
+    question = Question("q", "What is 1 + 1?", "2")
+    few, many = (
+        load_alignment(tiny, trajectory, question, AlignmentSettings(n_prefixes=n), is_first=False).calls
+        for n in (4, 8)
+    )
+    # Prompts of 100 tokens and probes of fewer than 28: of 512, four points forward and back at once.
+    assert (few, many) == (3 + 2, 3 + 2 * 2)
 
 
 def test_a_path_reads_the_probe_after_every_prefix_with_and_without_the_text():
@@ -68,6 +101,10 @@ def test_costs_are_found_again_from_pieces_of_several_sizes():
 def test_a_cost_is_never_negative():
     costs = fit_costs([(read_text(10), Duration(1, 1)), (read_text(1000), Duration(0.5, 0.5))], Load(1))
     assert min(costs.wall) >= 0
+
+
+def test_work_that_is_none_of_the_kinds_costs_nothing():
+    assert fit_costs([(Load(), Duration(1, 1))], Load()).predict(Load(1, 2, 3)) == Duration(0, 0)
 
 
 def test_costs_need_something_measured():

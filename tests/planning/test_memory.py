@@ -56,6 +56,7 @@ def test_generation_stores_padded_rows_and_one_layer_twice(model):
 
 def test_a_path_has_two_widths_and_an_inner_width_for_each_row_of_a_layer_and_one_layer_twice(model):
     assert count_path_bytes(model, n_prefixes=3, n_probe=2) == 6 * (2 + 1) * 4 * (2 * 8 + 16)
+    assert count_path_bytes(model, n_prefixes=3, n_probe=2, by_definition=True) == 6 * (2 + 2) * 4 * (2 * 8 + 16)
 
 
 def test_inner_products_of_a_long_path_take_more_than_the_path(model):

@@ -36,10 +36,10 @@ def test_the_first_piece_is_run_twice_and_what_it_took_longer_counts_once(run_pi
     assert result.costs.predict(Load(rows=10)).wall_s == pytest.approx(10)
 
 
-def test_a_piece_that_would_take_too_long_is_not_begun(run_pieces):
+def test_a_piece_that_would_take_too_long_is_left_out(run_pieces):
     result, done = run_pieces([2, 4, 50, 8], budget_s=20)
-    assert done == [2, 2, 4]
-    assert result.n_pieces == 2
+    assert done == [2, 2, 4, 8]
+    assert result.n_pieces == 3
 
 
 def test_two_pieces_are_run_whatever_they_take(run_pieces):

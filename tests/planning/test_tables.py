@@ -1,10 +1,13 @@
 """Plans of commands without a model: on a part of the run, in another folder."""
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from raml.cli import run as run_command
 from raml.errors import RunError
+from raml.planning import tables
+from raml.planning.record import Duration
 from raml.planning.tables import copy_part, plan_tables
 from raml.records import Question, Trace, TraceSettings
 from raml.store import Journal, Run
@@ -35,10 +38,17 @@ def test_a_part_has_all_trajectories_of_its_questions_and_what_is_about_them(run
     assert len(part.read_questions()) == 6
 
 
-def test_time_and_bytes_grow_in_a_straight_line_with_the_trajectories(run, monkeypatch):
-    from raml.planning import tables
-    from raml.planning.record import Duration
+def test_rows_are_taken_from_every_row_group_whatever_is_between_them(run, tmp_path):
+    traces = run.read_traces()
+    pq.write_table(pq.read_table(run.traces_path), tmp_path / "small.parquet", row_group_size=3)
+    wanted = [traces[i].trajectory_id for i in (0, 2, 3, 11)]
+    tables._copy_rows(tmp_path / "small.parquet", tmp_path / "some.parquet", {*wanted, "nobody"})
+    assert pq.read_table(tmp_path / "some.parquet")["trajectory_id"].to_pylist() == wanted
+    tables._copy_rows(tmp_path / "small.parquet", tmp_path / "none.parquet", {"nobody"})
+    assert pq.read_table(tmp_path / "none.parquet").num_rows == 0
 
+
+def test_time_and_bytes_grow_in_a_straight_line_with_the_trajectories(run, monkeypatch):
     monkeypatch.setattr(tables, "LARGEST", 4)
     monkeypatch.setattr(tables, "measure_start", lambda: Duration(1, 1))
     monkeypatch.setattr(tables, "read_resident", lambda: 1000)

@@ -1,4 +1,5 @@
 import csv
+import json
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 
@@ -97,9 +98,27 @@ def test_a_line_of_a_run_without_its_checksum_may_be_edited(run):
     assert [question.prompt for question in read_question_file(run.questions_path)] == ["Add two numbers.", "2 + 0?"]
 
 
+def test_rows_that_only_look_like_records_are_read_as_any_others(tmp_path):
+    csv_file = write(tmp_path, "v,id,prompt,answer\n2,a,1 + 1?,2\n", "q.csv")
+    (question,) = read_question_file(csv_file)
+    assert (question.id, question.meta) == ("a", {"v": "2"})
+    (question,) = read_question_file(write(tmp_path, '{"prompt":"a","answer":"1","crc":"deadbeef"}\n'))
+    assert question.meta == {"crc": "deadbeef"}
+
+
+def test_a_line_of_a_run_may_have_fields_of_later_versions(run):
+    lines = [{"later": 1, **msgspec.json.decode(line)} for line in run.questions_path.read_text().splitlines()]
+    run.questions_path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert read_question_file(run.questions_path) == run.read_questions()
+    run.questions_path.write_text("".join(json.dumps(line | {"v": 999}) + "\n" for line in lines))
+    with pytest.raises(RunError, match="newer version"):
+        read_question_file(run.questions_path)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "error", "message"),
     [
+        ('"answer":"2"', '"answer":" "', DataError, r"line 2 is no Question record: its answer is empty"),
         ("1 + 1?", "1 + 2?", DataError, r"line 2: the checksum does not fit .*take the field crc out"),
         ('"kind":"math"', '"kind":"chess"', DataError, r"line 2 is no Question record: Invalid enum value 'chess'"),
         ('"inputs":["1 2"]', '"inputs":[]', DataError, r"line 1 is no Question record: its tests have 0 inputs and 1"),

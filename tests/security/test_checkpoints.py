@@ -2,12 +2,14 @@
 
 import io
 import shutil
+import struct
 import zipfile
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from raml.errors import RunError
 from raml.training import SftSettings, train_sft
@@ -76,14 +78,39 @@ def pack(content):
     return packed.getvalue()
 
 
-@pytest.mark.parametrize("name", READ[:3])
-@pytest.mark.parametrize("harm", ["cut", "flip", "empty", "packed"])
+def flip(content, place, mask=1):
+    """Flip bits of a byte."""
+    return content[:place] + bytes([content[place] ^ mask]) + content[place + 1 :]
+
+
+def flip_data(content):
+    """Flip a bit of the last member's first byte."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        start = archive.infolist()[-1].header_offset
+    n_name, n_extra = struct.unpack("<HH", content[start + 26 : start + 30])
+    return flip(content, start + 30 + n_name + n_extra)
+
+
+DIRECTORY = b"PK\x01\x02"
+HARMS = {
+    "cut": lambda content: content[: len(content) // 2],
+    "empty": lambda _: b"",
+    "packed": pack,
+    "flipped in a member": flip_data,
+    "said to be encrypted": lambda content: flip(content, content.index(DIRECTORY) + 8),
+    "said to need a later program": lambda content: flip(content, content.index(DIRECTORY) + 6, 0xFF),
+    "without its directory": lambda content: flip(content, content.rindex(b"PK\x05\x06") + 1),
+}
+
+
+@pytest.mark.parametrize("name", READ)
+@pytest.mark.parametrize("harm", HARMS)
 def test_a_file_of_torch_that_was_cut_short_or_damaged_is_refused_by_name(settings, checkpoint, name, harm):
-    content = (checkpoint / name).read_bytes()
-    flipped = bytearray(content)
-    flipped[content.index(b"/data.pkl") + 200] ^= 1
-    harmed = {"cut": content[: len(content) // 2], "flip": flipped, "empty": b"", "packed": pack(content)}
-    (checkpoint / name).write_bytes(harmed[harm])
+    path = checkpoint / name
+    if name == "pytorch_model.bin":
+        torch.save(load_file(checkpoint / "model.safetensors"), path)
+        (checkpoint / "model.safetensors").unlink()
+    path.write_bytes(HARMS[harm](path.read_bytes()))
     with pytest.raises(RunError, match=rf"checkpoint-2/{name} is broken.*goes on from the one before"):
         resume(settings, checkpoint)
 

@@ -68,11 +68,11 @@ def adapt(
     folder, questions, trajectories = read_units(run, limit)
     hands = choose_workers(workers, options)
     if plan_only:
+        say_for_one(hands)
         from raml.cli.plan_units import Asked, show_adaptation_plan
 
         asked = Asked(folder, questions, trajectories, model, options, None, partial(_draw, traces=()))
         show_adaptation_plan(asked, partial(_plan, asked.by_id), settings)
-        say_for_one(workers)
         return
     clock = StageClock(folder, "adapt", {"model": model, "limit": limit, "settings": settings})
     with lock_run(run):

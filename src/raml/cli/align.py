@@ -67,18 +67,18 @@ def align(
 
     settings = settings or AlignmentSettings()
     check_settings(settings)
+    hands = choose_workers(workers, options)
     n_bytes = None if memory is None else parse_bytes(memory)
     folder, questions, trajectories = read_units(run, limit)
     if plan_only:
+        say_for_one(hands)
         from raml.cli.plan_units import Asked, show_alignment_plan
 
         asked = Asked(folder, questions, trajectories, model, options, n_bytes, _write)
         others = folder.read_trajectories()
         show_alignment_plan(asked, lambda some: _Plan(questions, others, some, nulls, n_bytes), settings)
-        say_for_one(workers)
         return
     config = {"model": model, "limit": limit, "nulls": nulls, "settings": settings}
-    hands = choose_workers(workers, options)
     clock = StageClock(folder, "align", config)
     with lock_run(run):
         plan = _Plan(questions, folder.read_trajectories(), settings, nulls, n_bytes)

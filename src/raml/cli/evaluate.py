@@ -88,11 +88,12 @@ def evaluate(
     from raml.figures import plot_evaluation
 
     _check(n_resamples, seed, k or [])
+    hands = choose_workers(workers)
     if plan_only:
+        say_for_one(hands)
         again = partial(evaluate, by=by, k=k, tau=tau, baseline=baseline, undecided=undecided, uneven=uneven)
         again = partial(again, level=level, n_resamples=n_resamples, seed=seed)
         show_tables_plan("evaluate", runs, again, tables=False)
-        say_for_one(workers)
         return
     folders = [Run(path) for path in runs]
     read = [(folder.read_questions(), folder.read_trajectories()) for folder in folders]
@@ -111,7 +112,7 @@ def evaluate(
         level=level,
         n_resamples=n_resamples,
         seed=seed,
-        workers=choose_workers(workers),
+        workers=hands,
     )
     figure = plot_evaluation(result)
     texts = {"markdown": write_markdown(result), "csv": write_csv(result), "json": write_json(result)}

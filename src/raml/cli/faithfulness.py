@@ -94,20 +94,20 @@ def faithfulness(
         Say what it will take, in tokens, memory and time, and do nothing.
     """
     _check_ranges(n_trajectories, n, max_borders, batch_size, seed, temperature, epsilon)
+    hands = choose_workers(workers, options)
     n_bytes = None if memory is None else parse_bytes(memory)
     folder, questions, everything = read_units(run, None)
     trajectories = _choose(everything, n_trajectories, only, seed)
     settings = ResamplingSettings(n, max_borders, trace=TraceSettings(bridge=bridge, every="sentence"))
     config = {"n_trajectories": n_trajectories, "only": only, "temperature": temperature, "epsilon": epsilon}
-    hands = choose_workers(workers, options)
     clock = StageClock(folder, NAME, config | {"model": model, "settings": settings})
     plan = _Plan(questions, settings, temperature, seed, batch_size, n_bytes, allow_code_execution)
     if plan_only:
+        say_for_one(hands)
         from raml.cli.plan_units import Asked, show_resampling_plan
 
         asked = Asked(folder, questions, trajectories, model, options, n_bytes, partial(_rewrite, epsilon, seed))
         show_resampling_plan(asked, plan, settings, batch_size)
-        say_for_one(workers)
         return
     _announce(trajectories, settings)
     if not allow_code_execution:

@@ -71,10 +71,10 @@ def landscape(
         trajectories = [chosen, *(t for t in trajectories if t is not chosen)]
     writer, own, as_written = next(iter(list_scorers(model, trajectories, options)))
     if plan_only:
+        say_for_one(hands)
         loaded = load(writer, as_written)
         work = _Work(folder, loaded, _choose_questions(questions, own, n_questions), own, settings, as_written)
         _show_plan(work, n_paths)
-        say_for_one(workers)
         return
     clock = StageClock(folder, "landscape", {"model": model, "n_questions": n_questions, "settings": settings})
     with lock_run(run):

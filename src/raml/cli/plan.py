@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from raml.cli.engines import EngineOptions, Work, check_engine
-from raml.cli.options import LoadOptions, WorkerOptions, load
+from raml.cli.options import LoadOptions, load
 from raml.cli.stage import print_table, say
 from raml.errors import DataError
+from raml.scale import Workers
 from raml.store import Run
 
 PlanFlag = Annotated[bool, Parameter(name="--plan", negative="")]
@@ -36,10 +37,10 @@ def show_plan(plans: Iterable[Plan]) -> None:
     say("Nothing was done. Run the command without --plan to do it.")
 
 
-def say_for_one(options: WorkerOptions | None) -> None:
+def say_for_one(workers: Workers) -> None:
     """Say that a plan is for one worker, where several are asked for."""
-    if options is not None and (options.ray is not None or (options.workers or 1) > 1):
-        say("Note: This is for one worker. Each of several takes that memory; they share all but the start.")
+    if not workers.is_here:
+        say("This is for one worker; each of several takes memory of its own.")
 
 
 def show_tables_plan(

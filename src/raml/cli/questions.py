@@ -16,7 +16,7 @@ from raml.cli.help_groups import DATA_SET, LIVECODEBENCH, LIVEMATHBENCH, REASONI
 from raml.cli.stage import ProgressBar, say, show_progress
 from raml.errors import DataError
 from raml.prompts import INSTRUCTIONS
-from raml.questions import FILE_KINDS, Cleaned, Dropped, clean_questions, read_question_file, read_rows
+from raml.questions import FILE_KINDS, Cleaned, Dropped, clean_questions, is_record, read_question_file, read_rows
 from raml.questions.sources import (
     DATA_SETS,
     DEFAULT_SIZE,
@@ -208,6 +208,8 @@ def _read_file(path: Path, limit: int | None, *, clean: bool) -> Found:
     rows = [(path.name + place.removeprefix(str(path)), row) for place, row in read_rows(path)]
     if not rows:
         raise DataError(f"{path} has no questions. It needs one row with 'prompt' and 'answer' for each.")
+    if path.suffix.lower() == ".jsonl" and any(is_record(row) for _, row in rows):
+        raise DataError(f"{path} holds a run's questions, which stay as they are. Clean the file that they came from.")
     cleaned = _clean(rows, str(path), path.name, limit)
     return Found(cleaned.kept, (path,), cleaned)
 

@@ -83,11 +83,12 @@ def sample(
         raise DataError(f"--style is for the oracle; {model} has no use for it.")
     _announce_code(found, allow_code_execution)
     work = Work(model, found, n, prompt, sampling, batch_size, allow_code_execution)
+    hands = choose_workers(workers, options)
     if plan_only:
+        say_for_one(hands)
         show_sample_plan(folder, work, options, engine or EngineOptions())
-        say_for_one(workers)
         return
-    sampler = open_sampler(work, options, engine or EngineOptions(), choose_workers(workers, options))
+    sampler = open_sampler(work, options, engine or EngineOptions(), hands)
     config = {"model": model, "n": n, "limit": limit, "prompt": prompt, "sampling": sampler.sampling}
     config |= {"allow_code_execution": allow_code_execution, **sampler.config}
     if sampler.note is not None:

@@ -86,11 +86,11 @@ def trace(
     if not trajectories:
         raise RunError(f"{run} has no trajectories. Make some with `raml sample MODEL {run}` or `raml import`.")
     if plan_only:
+        say_for_one(hands)
         from raml.cli.plan_units import Asked, show_trace_plan
 
         every = Asked(folder, questions, trajectories, model, options, work.memory, partial(_redraw, questions, alpha))
         show_trace_plan(every, work.settings, work.readout)
-        say_for_one(workers)
         return
     config = {"model": model, "limit": limit, "alpha": alpha, "settings": settings, "readout": asked}
     clock = StageClock(folder, "trace", config)

@@ -66,6 +66,7 @@ def update(
     """
     settings = settings or UpdateSettings()
     _check_ranges(settings)
+    hands = choose_workers(workers, options)
     n_bytes = None if memory is None else parse_bytes(memory)
     folder, questions, trajectories = read_units(run, limit)
     chosen = trajectories if trajectory is None else [choose_trajectory(trajectories, trajectory)]
@@ -75,14 +76,13 @@ def update(
 
         check_adapter_folder(adapter)
     if plan_only:
+        say_for_one(hands)
         from raml.cli.plan_units import Asked, show_update_plan
 
         asked = Asked(folder, questions, chosen, model, options, n_bytes, _draw)
         show_update_plan(asked, partial(_Plan, questions, folder.read_trajectories(), memory=n_bytes), settings)
-        say_for_one(workers)
         return
     config = {"model": model, "limit": limit, "trajectory": trajectory, "adapter": adapter, "settings": settings}
-    hands = choose_workers(workers, options)
     clock = StageClock(folder, "update", config)
     with lock_run(run):
         plan = _Plan(questions, folder.read_trajectories(), settings, n_bytes)

@@ -22,7 +22,7 @@ STEPS_OF_SHORT = (4, 12)
 SHORT = 8
 """Tokens of these beginnings: few, so that what is measured is the writing."""
 FAR = (256, 1024)
-"""Tokens of a text after which one response goes on."""
+"""Tokens by which a text is longer than the prompts; after it one response writes a little."""
 STEPS_OF_PIECES = (4, 12, 32, 96, 288)
 """Tokens that each row of a full batch writes after whole prompts."""
 
@@ -120,7 +120,7 @@ def list_pieces(
     """One response, a full batch, and few rows after long texts; then the same with more and more tokens.
 
     What a token costs depends on how many are written at once and on how many there are before, so the second piece has
-    as many at once as the stage, and the third has more before.
+    as many at once as the stage, and the third has more before (where responses may get that long).
     """
     if not units:
         return
@@ -138,7 +138,7 @@ def list_pieces(
     for of_one, of_short, far in zip(STEPS_OF_ONE, STEPS_OF_SHORT, FAR, strict=True):
         yield _make_piece(loaded, units[:1], settings, min(of_one, most))
         yield _make_piece(loaded, short, settings, min(of_short, most))
-        yield from make_far(1, far, 2)
+        yield from make_far(1, longest + far, 2)
     for n_steps in STEPS_OF_PIECES:
         yield _make_piece(loaded, units, settings, min(n_steps, most))
         yield from make_far(2, longest + 4 * n_steps, 8)

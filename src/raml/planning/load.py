@@ -27,7 +27,7 @@ class Load:
     paired: float = 0
     """Pairs of such rows that are multiplied with each other."""
     written: float = 0
-    """Tokens that go through the model one step of a batch at a time; so few at once cost more than `rows`."""
+    """Tokens that `generate()` writes, as many at once as a batch has rows; so few cost more than `rows` each."""
 
     def __add__(self, other: Load) -> Load:
         """Both."""
@@ -46,12 +46,12 @@ DIFFERENTIATE = 2
 
 NOTHING = Load()
 DOUBT = Load(calls=1, rows=1, products=10, solved=10, paired=10, written=1)
-"""How little each kind is suspected where it can't be told from others: a token costs far more by the weights that it
-goes through than by the positions that it attends to."""
+"""Weight against charging a kind that can't be told from others: a token costs far more by the weights that it goes
+through than by the positions that it attends to."""
 MOST_DOUBT = 1e4
-"""However much more of a kind the whole has than the pieces."""
+"""The weight's bound, however much more of a kind the whole has than the pieces."""
 DOUBT_WEIGHT = 1e-6
-"""Of a doubt of one against the relative error of a piece."""
+"""What a weight of one counts beside the relative error of a piece."""
 
 
 def read_text(n: int, start: int = 0, calls: float = 1) -> Load:
@@ -98,6 +98,8 @@ def fit_costs(measured: Sequence[tuple[Load, Duration]], whole: Load) -> Costs:
         raise DataError("Nothing was measured; a prediction needs at least one piece of work.")
     amounts = np.array([astuple(load) for load, _ in measured])
     there = amounts.max(axis=0) > 0
+    if not there.any():
+        return Costs((0.0,) * len(there), (0.0,) * len(there))
     scale = np.where(there, amounts.max(axis=0), 1.0)
     growth = np.where(there, np.maximum(np.array(astuple(whole)) / scale, 1.0), np.inf)
     doubt = np.minimum(np.array(astuple(DOUBT)) * growth / growth.min(), MOST_DOUBT)

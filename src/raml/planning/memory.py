@@ -54,18 +54,21 @@ def count_generation_bytes(model: PreTrainedModel, prompt_lens: Sequence[int], n
     )
 
 
-def count_path_bytes(model: PreTrainedModel, n_prefixes: int, n_probe: int, *, gram: bool = False) -> int:
+def count_path_bytes(
+    model: PreTrainedModel, n_prefixes: int, n_probe: int, *, gram: bool = False, by_definition: bool = False
+) -> int:
     """Bytes of a path in weight space, at the more expensive of two moments; each row is a prefix's probe position.
 
     Each row of a layer has targets or changes (a width), and left and right factors (a width and an inner width). When
-    its parts are joined, all of one layer are there twice. When inner products are taken (`gram`), there are of one
+    its parts are joined, all of one layer are there twice, or of all layers where prefixes are compiled by the
+    definition. When inner products are taken (`gram`), there are of one
     layer the factors in float64 and two blocks of products too.
     """
     config = model.config.get_text_config()
     width, inner, n_layers = config.hidden_size, find_inner_size(config), config.num_hidden_layers
     rows, size = n_prefixes * n_probe, max(FLOAT, model.dtype.itemsize)
     layer = rows * size * (2 * width + inner)
-    joined = (n_layers + 1) * layer
+    joined = (2 * n_layers if by_definition else n_layers + 1) * layer
     block = min(rows, max(n_probe, PRODUCTS_AT_A_TIME // max(1, rows))) * rows
     paired = n_layers * layer + 2 * FLOAT * (rows * (width + inner) + 2 * block)
     return max(joined, paired) if gram else joined

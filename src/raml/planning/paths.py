@@ -9,6 +9,7 @@ from raml.planning.record import Part
 from raml.records import AlignmentSettings, Question, Trajectory, UpdateSettings
 from raml.scoring import Job
 from raml.updates.alignment import TOKENS_AT_A_TIME
+from raml.updates.path import needs_definition
 from raml.updates.probe import Probe, plan_probe, space_prefixes
 
 
@@ -95,5 +96,6 @@ def _list_path_parts(
     job = Job(probe.prompt_ids, probe.trajectory_ids, probe.ids, (), lens)
     config = loaded.model.config.get_text_config()
     bases = FLOAT * 2 * len(probe.prompt_ids) * config.intermediate_size * config.num_hidden_layers
-    path = count_path_bytes(loaded.model, len(lens), len(probe.ids), gram=gram)
+    by_definition = needs_definition(loaded.model, len(probe.prompt_ids) + len(probe.ids))
+    path = count_path_bytes(loaded.model, len(lens), len(probe.ids), gram=gram, by_definition=by_definition)
     return (*count_pass_bytes(loaded.model, [job], memory=memory), Part("paths", path + bases))

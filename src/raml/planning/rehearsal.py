@@ -39,10 +39,10 @@ class Rehearsal:
 
 
 def rehearse(pieces: Iterable[Piece], whole: Load, budget_s: float = BUDGET_S) -> Rehearsal | None:
-    """Run pieces, the cheapest first, as long as time is left; None if none of them could be run.
+    """Run pieces in their order, as long as time is left; None if none of them could be run.
 
     The first is run twice: what comes only once does not count as its cost. A piece that, by those before it, would
-    take longer than what is left is not begun; a piece that can't be run is left out.
+    take longer than what is left, or that can't be run, is left out.
 
     Args:
         pieces: Of a stage.
@@ -55,7 +55,7 @@ def rehearse(pieces: Iterable[Piece], whole: Load, budget_s: float = BUDGET_S) -
     for piece in pieces:
         left = budget_s - (time.process_time() - started)
         if len(measured) >= FEWEST and _expect(measured, piece) > left:
-            break
+            continue
         try:
             if first is None:
                 first = _measure(piece)[1]

@@ -117,10 +117,10 @@ def _copy_rows(path: Path, target: Path, ids: Collection[str]) -> None:
     with pq.ParquetFile(path) as source, pq.ParquetWriter(target, source.schema_arrow) as writer:
         for i in range(source.num_row_groups):
             group = source.read_row_group(i)
-            wanted = [id in ids for id in group["trajectory_id"].to_pylist()]
+            wanted = [key in ids for key in group["trajectory_id"].to_pylist()]
             start = 0
-            for is_wanted, run in itertools.groupby(wanted):
-                n = len(list(run))
+            for is_wanted, rows in itertools.groupby(wanted):
+                n = len(list(rows))
                 if is_wanted:
                     writer.write_table(group.slice(start, n))
                 start += n

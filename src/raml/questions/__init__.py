@@ -2,7 +2,7 @@
 
 from raml.questions.cleaning import Cleaned, Dropped, clean_questions
 from raml.questions.faults import REASONS, Reason
-from raml.questions.files import FILE_KINDS, make_question, read_question_file, read_rows
+from raml.questions.files import FILE_KINDS, is_record, make_question, read_question_file, read_rows
 from raml.questions.sources import DATA_SETS, LoadedSource, SourceSettings, load_source
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Reason",
     "SourceSettings",
     "clean_questions",
+    "is_record",
     "load_source",
     "make_question",
     "read_question_file",

@@ -6,7 +6,6 @@ import codecs
 import csv
 import io
 from collections.abc import Iterator, Mapping
-from dataclasses import fields as list_fields
 from datetime import date, time
 from pathlib import Path
 from typing import Any
@@ -26,8 +25,8 @@ FILE_KINDS: tuple[str, ...] = (".jsonl", ".csv", ".parquet", ".json")
 """Names of files with rows end so."""
 DROPPED = "bytes_left_out"
 """Name in a question's meta of the number of values that are bytes and were left out, if there were any."""
-RECORD_FIELDS = frozenset({"v", "crc", *(each.name for each in list_fields(Question))})
-"""Fields of a line of a run's questions.jsonl."""
+RECORD_FIELDS = frozenset({"v", "id", "prompt", "answer", "source", "meta"})
+"""Fields by which a line of a run's questions.jsonl is known; a later version's has more."""
 BATCH = 64
 """Rows of a parquet file that are in memory together."""
 FIELD_CHARACTERS = 2**31 - 1
@@ -43,11 +42,13 @@ def read_question_file(path: Path) -> list[Question]:
 
     Raises:
         DataError: the file is missing, empty, malformed, or repeats an id; the message has the line (or row) number.
+        RunError: a line is a question's record that a newer version wrote.
     """
     questions: list[Question] = []
     places: dict[str, str] = {}
     for place, row in read_rows(path):
-        question = make_question(row, source=path.name, place=place)
+        is_own = path.suffix.lower() == ".jsonl" and is_record(row)
+        question = _restore(row, place) if is_own else make_question(row, source=path.name, place=place)
         if question.id in places:
             raise DataError(f"{place}: question id {question.id!r} was used at {places[question.id]}. Ids must differ.")
         places[question.id] = place
@@ -63,8 +64,6 @@ def make_question(row: Mapping[str, Any], *, source: str, place: str) -> Questio
     Raises:
         DataError: prompt or answer is missing or empty; the message begins with the place.
     """
-    if {"v", "id", "prompt", "answer"} <= row.keys() <= RECORD_FIELDS:
-        return _restore(row, place)
     fields = dict(row)
     name = next((name for name in PROMPT_FIELDS if name in fields), None)
     if name is None:
@@ -86,6 +85,11 @@ def make_question(row: Mapping[str, Any], *, source: str, place: str) -> Questio
         source=source,
         meta=meta,
     )
+
+
+def is_record(row: Mapping[str, Any]) -> bool:
+    """Whether a row of a .jsonl file is a question's record, as a run has it."""
+    return row.keys() >= RECORD_FIELDS and type(row["v"]) is int
 
 
 def _restore(row: Mapping[str, Any], place: str) -> Question:
@@ -167,15 +171,16 @@ def _read_jsonl(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             if not line.strip():
                 continue
             place = f"{path} line {number}"
-            if misfit := find_misfit(line.encode()):
+            try:
+                row = msgspec.json.decode(line, type=dict[str, Any])
+            except MALFORMED as error:
+                raise DataError(f"{place} is no JSON object: {error}") from error
+            if is_record(row) and (misfit := find_misfit(line.encode())):
                 raise DataError(
                     f"{place}: the checksum does not fit ({misfit}), so the line is damaged. If it was edited on "
                     "purpose, take the field crc out of it."
                 )
-            try:
-                yield place, msgspec.json.decode(line, type=dict[str, Any])
-            except MALFORMED as error:
-                raise DataError(f"{place} is no JSON object: {error}") from error
+            yield place, row
 
 
 def _read_csv(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -19,6 +19,7 @@ from transformers import PrinterCallback
 
 from raml.errors import RunError
 from raml.figures import plot_training, save_figure
+from raml.inputs import open_plain
 from raml.models import LoadedModel, find_source, set_threads
 from raml.store import StageClock, lock_run
 from raml.training.arguments import (
@@ -36,6 +37,9 @@ from raml.training.settings import OuterLoopSettings
 
 if TYPE_CHECKING:
     from transformers import Trainer
+
+TORCH_FILES = ("*.pt", "*.pth", "pytorch_model*.bin")
+"""Files of a checkpoint that torch writes and a resumed run reads."""
 
 
 @dataclass(frozen=True)
@@ -150,20 +154,24 @@ def _train(trainer: Trainer, checkpoint: Path | None) -> None:
         raise RunError(f"{checkpoint} can't be read: {error}. Remove it, and the run begins again.") from error
     except UnpicklingError as error:
         raise RunError(_tell_broken(checkpoint)) from error
+    except RuntimeError as error:
+        if "PytorchStreamReader" not in str(error):
+            raise
+        raise RunError(_tell_broken(checkpoint)) from error
 
 
 def _check_archives(checkpoint: Path) -> None:
     """Read the files that torch wrote into a checkpoint once, by their checksums; torch compresses nothing.
 
     Raises:
-        RunError: one is cut short, damaged, or none that torch wrote.
+        RunError: one is cut short or damaged.
     """
-    for path in sorted((*checkpoint.glob("*.pt"), *checkpoint.glob("*.pth"))):
+    for path in sorted(found for pattern in TORCH_FILES for found in checkpoint.glob(pattern)):
         try:
-            with zipfile.ZipFile(path) as archive:
+            with open_plain(path) as file, zipfile.ZipFile(file) as archive:
                 packed = any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist())
                 broken = packed or archive.testzip() is not None
-        except (zipfile.BadZipFile, EOFError):
+        except (zipfile.BadZipFile, EOFError, ValueError, RuntimeError, OSError):  # by which field is damaged
             broken = True
         if broken:
             raise RunError(_tell_broken(path))
@@ -172,7 +180,7 @@ def _check_archives(checkpoint: Path) -> None:
 def _tell_broken(path: Path | None) -> str:
     return (
         f"{path} is broken, or a pickle in it holds more than tensors, numbers and names; nothing was run. Remove the "
-        "checkpoint, and the run goes on from the one before."
+        "checkpoint, and the run goes on from the one before, or begins again."
     )
 
 

@@ -86,7 +86,7 @@ def trace_path(
         prefix_lens: Ascending numbers of the text's tokens, 0 first.
         n_answer: How many of the probe's last tokens are the answer, whose loss is measured.
         memory: Bytes that a forward pass may use beside the model's weights; by default most of what is free. The path
-            itself comes on top: for each prefix and layer, the probe's length times three widths and the inner width.
+            itself comes on top: for each prefix and layer, the probe's length times two widths and the inner width.
 
     Raises:
         DataError: prompt or probe is empty, or prefixes do not ascend within the text.
@@ -100,8 +100,7 @@ def trace_path(
         raise DataError(f"The answer has {n_answer} of the probe's {len(probe_ids)} tokens; it needs 1 to all but one.")
     layers = find_layers(model)
     text = Job(tuple(prompt_ids), tuple(trajectory_ids), tuple(probe_ids), (), tuple(prefix_lens))
-    narrowest = min(layer.down.in_features for layer in layers)
-    if find_obstacle(model) or len(prompt_ids) + len(probe_ids) > narrowest:
+    if needs_definition(model, len(prompt_ids) + len(probe_ids)):
         return _trace_by_definition(model, layers, text, n_answer)
     bare = Job(text.prompt_ids, (), text.bridge_ids, (), (0,) * len(prefix_lens))
     chunk_tokens = choose_chunk_tokens(model, [text, bare], memory=memory)
@@ -115,6 +114,12 @@ def trace_path(
         with watching(layers, inner=walk.keep_inputs, output=walk.update):
             updated_loss = _run(model, state, [text, bare], places, 1, chunk_tokens, n_answer)
     return walk.finish(text.prefix_lens, loss, updated_loss)
+
+
+def needs_definition(model: PreTrainedModel, n_bare: int) -> bool:
+    """Whether each prefix is compiled by itself, for a prompt and a probe of so many tokens together."""
+    narrowest = min(layer.down.in_features for layer in find_layers(model))
+    return find_obstacle(model) is not None or n_bare > narrowest
 
 
 @dataclass
