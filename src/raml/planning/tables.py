@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import itertools
 import shutil
@@ -86,6 +87,7 @@ def _try(
         parts = [Path(name) / str(i) / run.resolve().name for i, run in enumerate(runs)]
         n_copied = sum(copy_part(run, part, n, tables=tables) for run, part in zip(runs, parts, strict=True))
         before = _measure_files(Path(name))
+        gc.collect()  # what the try before left is not this one's
         forget_peak()
         with contextlib.redirect_stdout(io.StringIO()):
             duration = measure_time(lambda: command(parts))
@@ -112,6 +114,7 @@ def _copy_rows(path: Path, target: Path, ids: Collection[str]) -> None:
     """Copy a table's rows about some trajectories, a row group at a time."""
     # Imported here: it takes memory that commands which read no table don't need. Rows are sliced for the same reason:
     # a filter would import pandas where that is installed.
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(path) as source, pq.ParquetWriter(target, source.schema_arrow) as writer:
@@ -124,6 +127,7 @@ def _copy_rows(path: Path, target: Path, ids: Collection[str]) -> None:
                 if is_wanted:
                     writer.write_table(group.slice(start, n))
                 start += n
+    pa.default_memory_pool().release_unused()  # or it counts as what the command takes
 
 
 def _copy_lines(run: Path, part: Path, n: int) -> list[str]:
