@@ -103,6 +103,8 @@ def _restore(row: Mapping[str, Any], place: str) -> Question:
     try:
         question = msgspec.convert({name: value for name, value in row.items() if name not in ("v", "crc")}, Question)
         check_record(question)
+        if not question.answer.strip() and question.tests is None and question.kind in ("math", "choice"):
+            raise ValueError("its answer is empty")
     except ValueError as error:
         raise DataError(f"{place} is no Question record: {error}.") from error
     return question
