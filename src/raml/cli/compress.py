@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -102,7 +103,7 @@ def compress(
         show_compress_plan(
             task,
             lambda scratch: _write(scratch, questions, trajectories, estimation),
-            lambda scratch: compress(scratch.path, tuple(asked), settings=settings, estimation=estimation),
+            partial(compress, method=tuple(asked), settings=settings, estimation=estimation),
         )
         return
     with lock_run(run):

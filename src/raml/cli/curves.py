@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -60,7 +61,7 @@ def curves(
     settings = settings or CurveSettings()
     check_settings(settings)
     if plan_only:
-        show_tables_plan(NAME, [run], lambda parts: curves(*parts, settings=settings), limit=limit)
+        show_tables_plan(NAME, [run], partial(curves, settings=settings), limit=limit)
         return
     folder, questions, trajectories = read_units(run, limit)
     from raml.curves import summarize_curves, write_json, write_markdown

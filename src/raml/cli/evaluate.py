@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 from rich.console import Console, JustifyMethod
@@ -83,18 +83,18 @@ def evaluate(
     format
         What is printed.
     """
-    from raml.evaluation import choose_metrics, collect_cells, write_csv, write_json, write_markdown
-    from raml.evaluation import evaluate as estimate
-    from raml.figures import plot_evaluation
-
     _check(n_resamples, seed, k or [])
     hands = choose_workers(workers)
     if plan_only:
         say_for_one(hands)
-        again = partial(evaluate, by=by, k=k, tau=tau, baseline=baseline, undecided=undecided, uneven=uneven)
+        again = partial(_evaluate, by=by, k=k, tau=tau, baseline=baseline, undecided=undecided, uneven=uneven)
         again = partial(again, level=level, n_resamples=n_resamples, seed=seed)
         show_tables_plan("evaluate", runs, again, tables=False)
         return
+    from raml.evaluation import choose_metrics, collect_cells, write_csv, write_json, write_markdown
+    from raml.evaluation import evaluate as estimate
+    from raml.figures import plot_evaluation
+
     folders = [Run(path) for path in runs]
     read = [(folder.read_questions(), folder.read_trajectories()) for folder in folders]
     target = Run(out or runs[0])
@@ -130,6 +130,10 @@ def evaluate(
         return
     _print(result)
     say(f"Wrote {', '.join(str(path) for path in files)}")
+
+
+def _evaluate(*runs: Path, **options: Any) -> None:  # noqa: ANN401
+    evaluate(list(runs), **options)
 
 
 def _check(n_resamples: int, seed: int, ks: Sequence[int]) -> None:

@@ -90,7 +90,7 @@ def influence(
             n_resamples=n_resamples,
             seed=seed,
         )
-        show_tables_plan(NAME, [run], lambda parts: again(*parts), limit=limit)
+        show_tables_plan(NAME, [run], again, limit=limit)
         return
     folder, questions, everyone = read_units(run, limit)
     trajectories = [trajectory for trajectory in everyone if trajectory.mode == mode]

@@ -46,7 +46,7 @@ def say_for_one(workers: Workers) -> None:
 def show_tables_plan(
     stage: str,
     runs: Sequence[Path],
-    command: Callable[[list[Path]], object],
+    command: Callable[..., object],
     *,
     limit: int | None = None,
     tables: bool = True,

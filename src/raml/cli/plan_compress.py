@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from raml.cli.compress_stages import CHUNK, list_steps
@@ -22,16 +23,16 @@ if TYPE_CHECKING:
 MADE_WITH_MODEL = {"cut", "wait", "prune"}
 
 
-def show_compress_plan(task: Task, close: Callable[[Run], object], again: Callable[[Run], object]) -> None:
+def show_compress_plan(task: Task, close: Callable[[Run], object], again: Callable[[Path], object]) -> None:
     """Print what the methods of a task take.
 
     Args:
         task: What is asked.
         close: Makes tables and figures of what is there, in a run's folder.
-        again: Runs the command without methods that need a model, in a run's folder.
+        again: Runs the command without methods that need a model, in a run's folder; picklable.
     """
     if not MADE_WITH_MODEL & set(task.methods):
-        show_tables_plan("compress", [task.folder.path], lambda parts: again(Run(*parts)))
+        show_tables_plan("compress", [task.folder.path], again)
         return
     if "summary" in task.methods:
         say("Note: summaries are not planned; `raml sample --plan` says what responses of that length take.")

@@ -43,7 +43,7 @@ def report(
     if limit is not None and limit < 1:
         raise DataError(f"--limit is {limit}; it must be at least 1.")
     if plan_only:
-        show_tables_plan("report", [run], lambda parts: report(*parts))
+        show_tables_plan("report", [run], report)
         return
     folder = Run(run)
     questions = folder.read_questions()[:limit]

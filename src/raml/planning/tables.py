@@ -3,41 +3,61 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import io
-import itertools
 import shutil
 import tempfile
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
-from raml.planning.process import forget_peak, measure_start, measure_time, read_peak, read_resident
+from raml.errors import RunError
+from raml.planning.process import measure_start, measure_time, read_peak, read_resident
 from raml.planning.record import Duration, Part, Plan
+from raml.scale.processes import LostWorkerError, WorkerProcess, end_processes
 from raml.store import Run
 
-SMALLEST, LARGEST = 8, 64
-"""Trajectories of the two parts that are tried; a run that has no more than the larger one is tried whole."""
+WHOLE = 64
+"""A run that has no more trajectories is tried whole."""
+PARTS = (8, 32, 128, 256)
+"""Trajectories of the parts that are tried of a larger one. Figures grow with the first questions only, and would make
+the line too steep if there were only small parts."""
+MAX_CPU_S = 20.0
+"""Seconds of a processor after which no larger part is tried, unless there was only one."""
+
+
+@dataclass(frozen=True)
+class Try:
+    """What a command took on a part of the runs."""
+
+    n: int
+    """Trajectories."""
+    duration: Duration
+    peak: int
+    """Bytes of main memory at the most, of a process that did nothing else."""
+    n_disk_bytes: int
+    """Bytes written."""
 
 
 def plan_tables(
     stage: str,
     runs: Sequence[Path],
-    command: Callable[[list[Path]], object],
+    command: Callable[..., object],
     *,
     limit: int | None = None,
     tables: bool = True,
 ) -> Plan:
     """Plan a command that reads what runs hold, and needs no model.
 
-    It is tried on the first questions of each run and what belongs to them, with fewer and with more of them; time,
-    memory and what is written are taken to grow in a straight line with the number of trajectories.
+    It is tried on the first questions of each run and what belongs to them, with more and more of them, each time in a
+    new process. From the two largest parts on, time, memory and what is written are taken to grow in a straight line
+    with the number of trajectories.
 
     Args:
         stage: The command's name.
         runs: The runs' folders.
-        command: Runs the command in folders.
+        command: Runs the command in folders, one argument each; picklable.
         limit: Trajectories of each run that it looks at, if not all.
         tables: Whether it reads more than questions and trajectories.
 
@@ -47,20 +67,24 @@ def plan_tables(
     start, program = measure_start(), read_resident()
     lens = [count_lines(Run(run).trajectories_path) for run in runs]
     if not all(lens):
-        command(list(runs))  # which will say what is wrong
-    n_all = sum(lens if limit is None else (min(limit, n) for n in lens))
-    n_large = min(LARGEST, max(lens))
-    n_small = min(SMALLEST, max(1, n_large // 4))
-    first, fewer, more = (_try(runs, n, command, tables) for n in (n_small, n_small, n_large))
-    n_fewer, n_more = fewer[0], more[0]
+        command(*runs)  # which will say what is wrong
+    lens = lens if limit is None else [min(limit, n) for n in lens]
+    n_all, n_most = sum(lens), max(lens)
+    tries: list[Try] = []
+    for n in (n_most,) if n_most <= WHOLE else PARTS:
+        # Questions are taken whole: a part can be larger than it need be, and the next must be larger than that.
+        n_wanted = min(n_most, max(n, tries[-1].n + 1)) if tries else n
+        tries.append(try_command(command, runs, n_wanted, tables=tables))
+        spent = sum(tried.duration.cpu_s for tried in tries)
+        if tries[-1].n >= n_all or (len(tries) > 1 and spent > MAX_CPU_S):
+            break
+    fewer, more = tries[-2:] if len(tries) > 1 else tries * 2
 
-    def extend(small: float, large: float) -> float:
-        slope = max(0.0, large - small) / (n_more - n_fewer) if n_more > n_fewer else 0.0
-        return large + slope * (n_all - n_more)
+    def extend(read: Callable[[Try], float]) -> float:
+        slope = max(0.0, read(more) - read(fewer)) / (more.n - fewer.n) if more.n > fewer.n else 0.0
+        return read(more) + slope * max(0, n_all - more.n)
 
-    wall, cpu, memory, disk = (extend(small, large) for small, large in zip(fewer[1:], more[1:], strict=True))
-    once = Duration(max(0.0, first[1] - fewer[1]), max(0.0, first[2] - fewer[2]))  # imports
-    grown = max(0, round(memory) - program)
+    grown = round(extend(lambda tried: tried.peak)) - program
     return Plan(
         stage=stage,
         model=None,
@@ -69,29 +93,51 @@ def plan_tables(
         tokens_read=None,
         tokens_written=0,
         most_written=0,
-        host=(Part("program", program), Part("libraries, records and results", grown)),
+        host=(Part("program", program), Part("libraries, records and results", max(0, grown))),
         loading=0,
         device=(),
-        n_disk_bytes=round(disk),
+        n_disk_bytes=round(extend(lambda tried: tried.n_disk_bytes)),
         start=start,
-        work=Duration(wall, cpu) + once,
+        work=Duration(extend(lambda tried: tried.duration.wall_s), extend(lambda tried: tried.duration.cpu_s)),
         notes=("All records that it reads are in memory together, so its memory grows with the run.",),
     )
 
 
-def _try(
-    runs: Sequence[Path], n: int, command: Callable[[list[Path]], object], tables: bool
-) -> tuple[float, float, float, float, float]:
-    """Run a command on parts of runs: trajectories, seconds by the clock and of a processor, peak, bytes written."""
+def try_command(command: Callable[..., object], runs: Sequence[Path], n: int, *, tables: bool) -> Try:
+    """Run a command on n trajectories of each run, or a few more, in a process of its own.
+
+    Raises:
+        RunError: that process was ended by the system.
+        RamlError: the command can't be run on these runs.
+    """
     with tempfile.TemporaryDirectory(prefix="raml-plan-") as name:
         parts = [Path(name) / str(i) / run.resolve().name for i, run in enumerate(runs)]
         n_copied = sum(copy_part(run, part, n, tables=tables) for run, part in zip(runs, parts, strict=True))
         before = _measure_files(Path(name))
-        gc.collect()  # what the try before left is not this one's
-        forget_peak()
-        with contextlib.redirect_stdout(io.StringIO()):
-            duration = measure_time(lambda: command(parts))
-        return n_copied, duration.wall_s, duration.cpu_s, read_peak(), _measure_files(Path(name)) - before
+        worker = WorkerProcess.start(_prepare, n_sharing=1)
+        try:
+            worker.send((command, parts))
+            duration, peak = worker.receive()
+        except LostWorkerError as error:
+            raise RunError(
+                f"Tried on {n_copied} trajectories, the command was ended by the system ({error.reason}); often that "
+                "means too little memory."
+            ) from error
+        finally:
+            end_processes([worker])
+        return Try(n_copied, duration, peak, _measure_files(Path(name)) - before)
+
+
+def _prepare() -> Callable[[tuple[Callable[..., object], Sequence[Path]]], tuple[Duration, int]]:
+    return _measure
+
+
+def _measure(work: tuple[Callable[..., object], Sequence[Path]]) -> tuple[Duration, int]:
+    """What a command takes in this process, which has done nothing before: time, and bytes of memory at the most."""
+    command, parts = work
+    with contextlib.redirect_stdout(io.StringIO()):
+        duration = measure_time(lambda: command(*parts))
+    return duration, read_peak()
 
 
 def copy_part(run: Path, part: Path, n: int, *, tables: bool = True) -> int:
@@ -112,22 +158,14 @@ def copy_part(run: Path, part: Path, n: int, *, tables: bool = True) -> int:
 
 def _copy_rows(path: Path, target: Path, ids: Collection[str]) -> None:
     """Copy a table's rows about some trajectories, a row group at a time."""
-    # Imported here: it takes memory that commands which read no table don't need. Rows are sliced for the same reason:
-    # a filter would import pandas where that is installed.
-    import pyarrow as pa
+    # Imported here: it takes memory that commands which read no table don't need.
+    import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
+    wanted = pc.field("trajectory_id").isin(sorted(ids))
     with pq.ParquetFile(path) as source, pq.ParquetWriter(target, source.schema_arrow) as writer:
         for i in range(source.num_row_groups):
-            group = source.read_row_group(i)
-            wanted = [key in ids for key in group["trajectory_id"].to_pylist()]
-            start = 0
-            for is_wanted, rows in itertools.groupby(wanted):
-                n = len(list(rows))
-                if is_wanted:
-                    writer.write_table(group.slice(start, n))
-                start += n
-    pa.default_memory_pool().release_unused()  # or it counts as what the command takes
+            writer.write_table(source.read_row_group(i).filter(wanted))
 
 
 def _copy_lines(run: Path, part: Path, n: int) -> list[str]:
