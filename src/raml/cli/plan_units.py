@@ -26,7 +26,6 @@ from raml.store import Run
 
 if TYPE_CHECKING:
     from raml.models import LoadedModel
-    from raml.planning import Part
     from raml.planning.load import Load
 
 Close = Callable[[Run, Sequence[Trajectory], Sequence[Any]], object]
@@ -113,7 +112,7 @@ def show_update_plan(asked: Asked, make: Callable[[UpdateSettings], Lister], set
             own,
             set_up(settings),
             shrink,
-            there=[record.id for record in asked.folder.read_updates()],
+            there=asked.folder.read_updates(),
             parts=lambda loaded, t: list_update_parts(loaded, t, by_id[t.question_id], settings, asked.memory),
             unit="updates",
             close=asked.close,
@@ -142,7 +141,7 @@ def show_alignment_plan(asked: Asked, make: Callable[[AlignmentSettings], Lister
             own,
             set_up(settings),
             lambda factor: set_up(replace(settings, n_prefixes=min(settings.n_prefixes, factor))),
-            there=[record.id for record in asked.folder.read_alignments()],
+            there=asked.folder.read_alignments(),
             parts=lambda loaded, t: list_alignment_parts(loaded, t, by_id[t.question_id], settings, asked.memory),
             unit="alignments",
             close=asked.close,
@@ -174,7 +173,7 @@ def show_adaptation_plan(
             own,
             set_up(settings),
             lambda factor: set_up(replace(settings, n_steps=min(settings.n_steps, factor))),
-            there=[record.id for record in asked.folder.read_adaptations()],
+            there=asked.folder.read_adaptations(),
             parts=lambda loaded, t: list_adaptation_parts(loaded, t, by_id[t.question_id], settings),
             unit="adaptations",
             close=asked.close,
@@ -185,30 +184,14 @@ def show_adaptation_plan(
 
 def show_resampling_plan(asked: Asked, lister: Lister, settings: ResamplingSettings, batch_size: int) -> None:
     """Print what `raml faithfulness` takes."""
-    from raml.planning.rewriting import (
-        count_written,
-        list_resampling_parts,
-        list_resampling_pieces,
-        load_resampling,
-        make_stand_ins,
-        settle,
-    )
+    from raml.planning.rewriting import Continuing, count_written, list_resampling_pieces, make_stand_ins, settle
     from raml.planning.units import Rehearsed, plan_units
 
     by_id = asked.by_id
 
-    def count(loaded: LoadedModel, trajectory: Trajectory, _place: int) -> Load:
-        question = by_id[trajectory.question_id]
-        return load_resampling(
-            loaded, trajectory, question, settle(settings, trajectory), batch_size, longest, asked.memory
-        )
-
-    def list_parts(loaded: LoadedModel, trajectory: Trajectory) -> Sequence[Part]:
-        question, own = by_id[trajectory.question_id], settle(settings, trajectory)
-        return list_resampling_parts(loaded, trajectory, question, own, batch_size, longest, asked.memory)
-
     longest = max((len(trajectory.token_ids) for trajectory in asked.folder.read_trajectories()), default=0)
-    whole = Rehearsed(lister.list_units, count)
+    continuing = Continuing(settings, batch_size, longest, asked.memory)
+    whole = Rehearsed(lister.list_units, lambda loaded, t, _: continuing.load(loaded, t, by_id[t.question_id]))
     show_plan(
         plan_units(
             "faithfulness",
@@ -216,8 +199,8 @@ def show_resampling_plan(asked: Asked, lister: Lister, settings: ResamplingSetti
             own,
             whole,
             lambda _: whole,
-            there=[record.id for record in asked.folder.read_resamplings()],
-            parts=list_parts,
+            there=asked.folder.read_resamplings(),
+            parts=lambda loaded, t: continuing.list_parts(loaded, t, by_id[t.question_id]),
             unit="resamplings",
             close=lambda scratch, some, _, loaded=loaded: asked.close(
                 scratch, some, make_stand_ins(loaded, some, settings)

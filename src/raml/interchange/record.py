@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 
 from raml.errors import DataError
-from raml.records import SCHEMA_VERSION, Question, Trajectory, check_record
-from raml.store import check_schema
+from raml.records import SCHEMA_VERSION, Question, Trajectory
+from raml.store import check_schema, restore
 
 
 def encode_record(question: Question, trajectory: Trajectory | None = None) -> str:
@@ -30,12 +30,11 @@ def decode_record(value: object, place: str) -> tuple[Question, Trajectory | Non
     try:
         plain = msgspec.json.decode(value, type=dict[str, Any])
         check_schema(place, plain.get("v"))
-        question = msgspec.convert(plain["question"], Question)
-        check_record(question)
+        question = restore(plain["question"], Question)
         found = plain.get("trajectory")
         if found is None:
             return question, None
-        trajectory = msgspec.convert(found, Trajectory)
+        trajectory = restore(found, Trajectory)
         _check_trajectory(trajectory, question)
     except (msgspec.DecodeError, UnicodeError, KeyError, ValueError, TypeError, RecursionError) as error:
         raise DataError(f"{place}: the record of raml can't be read: {error}") from error
@@ -50,6 +49,5 @@ def _check_trajectory(trajectory: Trajectory, question: Question) -> None:
     """
     if trajectory.question_id != question.id:
         raise ValueError(f"it answers question {trajectory.question_id!r}, not {question.id!r}")
-    check_record(trajectory)
     if not all(math.isfinite(p) and p <= 1e-3 for p in trajectory.logprobs or ()):
         raise ValueError("logprobs are not numbers of 0 or less")

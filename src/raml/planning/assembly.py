@@ -62,7 +62,8 @@ def assemble(
     if free is not None and needed > free:
         notes = (*notes, "It needs more memory than is free, so no piece of it was tried, and its time is not known.")
     elif not work.n_units:
-        duration = Duration(0, 0)
+        closing = close()
+        duration = closing.duration
     else:
         total = add_up(work.loads)
         rehearsal = rehearse(pieces, total, BUDGET_S * torch.get_num_threads())

@@ -138,7 +138,8 @@ def list_pieces(
     for of_one, of_short, far in zip(STEPS_OF_ONE, STEPS_OF_SHORT, FAR, strict=True):
         yield _make_piece(loaded, units[:1], settings, min(of_one, most))
         yield _make_piece(loaded, short, settings, min(of_short, most))
-        yield from make_far(1, longest + far, 2)
+        if far == FAR[0] or far <= most - 8:  # else it would be no longer than the one before
+            yield from make_far(1, longest + far, 2)
     for n_steps in STEPS_OF_PIECES:
         yield _make_piece(loaded, units, settings, min(n_steps, most))
         yield from make_far(2, longest + 4 * n_steps, 8)

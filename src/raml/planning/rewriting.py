@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -64,66 +64,54 @@ def make_stand_ins(
     return records
 
 
-def list_batches(
-    loaded: LoadedModel, trajectory: Trajectory, settings: ResamplingSettings, batch_size: int, longest: int
-) -> list[Batch]:
-    """The batches of continuations.
+@dataclass(frozen=True)
+class Continuing:
+    """How trajectories are continued."""
 
-    A batch goes on until its last row ends, and that of many is as long, together with what it continues, as the
-    `longest` response that is there.
+    settings: ResamplingSettings
+    batch_size: int
+    """Continuations that are written at once."""
+    longest: int
+    """Tokens of the longest response that is there. A batch goes on until its last row ends, and that of many is
+    expected to be as long, together with what it continues."""
+    memory: int | None
+    """Bytes that the probe may use."""
 
-    Raises:
-        DataError: there is no sentence, or a setting is out of range.
-    """
-    borders = choose_borders(trajectory, settings.max_borders)
-    limit = resolve_resampling(loaded, trajectory, settings).sampling.max_new_tokens or 1
-    at_a_time = max(1, batch_size // settings.n)
-    batches = []
-    for start in range(0, len(borders), at_a_time):
-        group = borders[start : start + at_a_time]
-        lens = tuple(len(trajectory.prompt_ids) + border for border in group for _ in range(settings.n))
-        batches.append(Batch(lens, max(1, min(limit, max(longest, len(trajectory.token_ids)) + 1) - group[0])))
-    return batches
+    def load(self, loaded: LoadedModel, trajectory: Trajectory, question: Question) -> Load:
+        """The probe at the borders of a trajectory, and its continuations.
 
+        Raises:
+            RamlError: there is no such resampling.
+        """
+        own = settle(self.settings, trajectory)
+        job = _plan_probe(loaded, trajectory, question, own)
+        return load_batch(loaded, [job], self.memory) + add_up(
+            [batch.load for batch in self._list_batches(loaded, trajectory, own)]
+        )
 
-def load_resampling(
-    loaded: LoadedModel,
-    trajectory: Trajectory,
-    question: Question,
-    settings: ResamplingSettings,
-    batch_size: int,
-    longest: int,
-    memory: int | None,
-) -> Load:
-    """The probe at the borders, and the continuations.
+    def list_parts(self, loaded: LoadedModel, trajectory: Trajectory, question: Question) -> tuple[Part, ...]:
+        """Memory of one resampling beside the weights: of the probe, or of a batch of continuations.
 
-    Raises:
-        RamlError: there is no such resampling.
-    """
-    job = _plan_probe(loaded, trajectory, question, settings)
-    written = add_up([batch.load for batch in list_batches(loaded, trajectory, settings, batch_size, longest)])
-    return load_batch(loaded, [job], memory) + written
+        Raises:
+            RamlError: there is no such resampling, or the memory is too small.
+        """
+        own = settle(self.settings, trajectory)
+        kinds = [count_batch_bytes(loaded, batch) for batch in self._list_batches(loaded, trajectory, own)]
+        job = _plan_probe(loaded, trajectory, question, own)
+        kinds.append(count_pass_bytes(loaded.model, [job], memory=self.memory))
+        return max(kinds, key=lambda parts: sum(part.n_bytes for part in parts))
 
-
-def list_resampling_parts(
-    loaded: LoadedModel,
-    trajectory: Trajectory,
-    question: Question,
-    settings: ResamplingSettings,
-    batch_size: int,
-    longest: int,
-    memory: int | None,
-) -> tuple[Part, ...]:
-    """Memory of one resampling beside the weights: of the probe, or of a batch of continuations.
-
-    Raises:
-        RamlError: there is no such resampling, or the memory is too small.
-    """
-    kinds = [
-        count_batch_bytes(loaded, batch) for batch in list_batches(loaded, trajectory, settings, batch_size, longest)
-    ]
-    kinds.append(count_pass_bytes(loaded.model, [_plan_probe(loaded, trajectory, question, settings)], memory=memory))
-    return max(kinds, key=lambda parts: sum(part.n_bytes for part in parts))
+    def _list_batches(self, loaded: LoadedModel, trajectory: Trajectory, own: ResamplingSettings) -> list[Batch]:
+        borders = choose_borders(trajectory, own.max_borders)
+        limit = resolve_resampling(loaded, trajectory, own).sampling.max_new_tokens or 1
+        at_a_time = max(1, self.batch_size // own.n)
+        batches = []
+        for start in range(0, len(borders), at_a_time):
+            group = borders[start : start + at_a_time]
+            lens = tuple(len(trajectory.prompt_ids) + border for border in group for _ in range(own.n))
+            n_whole = min(limit, max(self.longest, len(trajectory.token_ids)) + 1)
+            batches.append(Batch(lens, max(1, n_whole - group[0])))
+        return batches
 
 
 def list_resampling_pieces(

@@ -16,7 +16,7 @@ from raml.models import LoadedModel
 from raml.planning.memory import count_weight_bytes
 from raml.planning.process import forget_peak, measure_start, measure_time, read_peak, read_resident
 from raml.planning.record import Duration, Part
-from raml.records import Adaptation, Alignment, Resampling, Trace, Update
+from raml.records import Adaptation, Alignment, Readout, Resampling, Trace, Update
 from raml.store import Journal, Run, StageClock
 
 MOST_CLOSED = 64
@@ -85,6 +85,7 @@ class Closing:
 
 STORES = {
     Trace: ("traces_journal_path", Run.close_traces),
+    Readout: ("readouts_journal_path", Run.close_readouts),
     Update: ("updates_journal_path", Run.close_updates),
     Alignment: ("alignments_journal_path", Run.close_alignments),
     Adaptation: ("adaptations_journal_path", Run.close_adaptations),

@@ -6,7 +6,6 @@ import contextlib
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -72,7 +71,8 @@ def plan_trace(
         standing,
         work,
         _list_pieces(loaded, tasks, questions, settings, readout, memory, written),
-        partial(_close, loaded, tasks, draw),
+        # Tables and figures are of all records, those that are there already included.
+        lambda: _close(loaded, list_tasks(loaded, trajectories, questions, settings, readout), written, draw),
         add=lambda: written.expect(n_prefixes, len(batches)),
     )
     return plan if readout is None else replace(plan, tokens_written=round(written.per_prefix * n_prefixes))
@@ -243,8 +243,8 @@ def _add_up(parts: Sequence[Part]) -> int:
     return sum(part.n_bytes for part in parts)
 
 
-def _close(loaded: LoadedModel, tasks: Sequence[Task], draw: Draw | None) -> Closing:
-    """Let records of the size that will come be stored and drawn."""
+def _close(loaded: LoadedModel, tasks: Sequence[Task], written: _Written, draw: Draw | None) -> Closing:
+    """Let records of the size that will be there be stored and drawn."""
     some = tasks[:MOST_CLOSED]
     rng = np.random.default_rng(0)
     traces = [
@@ -262,6 +262,35 @@ def _close(loaded: LoadedModel, tasks: Sequence[Task], draw: Draw | None) -> Clo
         for task in some
         for settings, answer in zip(task.targets, task.job.answers, strict=True)
     ]
+    readouts = [
+        _make_stand_in(loaded, task, task.readout, round(written.per_prefix))
+        for task in some
+        if task.readout is not None
+    ]
 
-    stored = rehearse_closing(lambda folder: store_records(folder, traces)).scale(len(tasks) / len(some))
+    def store(folder: Run) -> None:
+        store_records(folder, traces)
+        store_records(folder, readouts)
+
+    stored = rehearse_closing(store).scale(len(tasks) / max(1, len(some)))
     return stored if draw is None or not traces else stored + rehearse_closing(lambda folder: draw(folder, traces))
+
+
+def _make_stand_in(loaded: LoadedModel, task: Task, settings: ReadoutSettings, n_written: int) -> Readout:
+    """A readout of the size that will come, with made-up numbers."""
+    n, rng = len(task.job.prefix_lens), np.random.default_rng(0)
+    n_vocabulary = loaded.model.config.get_text_config().vocab_size
+    return Readout(
+        id=key_readout(loaded, task.trajectory, task.gold, settings),
+        trajectory_id=task.trajectory.id,
+        model=loaded.identity,
+        settings=settings,
+        scorer="one-pass",
+        bridge_ids=task.job.bridge_ids,
+        prefix_lens=np.array(task.job.prefix_lens, dtype=np.int32),
+        token_ids=tuple(map(tuple, rng.integers(n_vocabulary, size=(n, n_written)).tolist())),
+        answers=(task.gold,) * n,
+        correct=(True,) * n,
+        mean_logprob=rng.random(n, dtype=np.float32),
+        margin=rng.random(n, dtype=np.float32),
+    )

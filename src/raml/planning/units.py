@@ -46,7 +46,7 @@ def plan_units(
     whole: Rehearsed,
     shrink: Callable[[int], Rehearsed],
     *,
-    there: Iterable[str],
+    there: Sequence[Record],
     parts: Callable[[LoadedModel, Trajectory], Sequence[Part]],
     unit: str,
     close: Callable[[Run, Sequence[Trajectory], Sequence[Any]], object],
@@ -61,14 +61,14 @@ def plan_units(
         trajectories: What records are made for.
         whole: The stage as it was asked for.
         shrink: The stage with settings that make it so many times one prefix, step or the like.
-        there: Ids of records that are there.
+        there: Records that are there.
         parts: Memory of a trajectory's units beside the weights.
         unit: What records are called.
         close: Writes and draws records in a run's folder.
         pieces: Of the rehearsal, where they are not shortened units.
         n_written: Tokens that a trajectory's units are expected to generate, and that they generate at most.
     """
-    standing, known = take_standing(loaded), frozenset(there)
+    standing, known = take_standing(loaded), frozenset(record.id for record in there)
     loads: list[Load] = []
     most: tuple[Part, ...] = ()
     n_expected = n_most = 0
@@ -88,8 +88,10 @@ def plan_units(
 
     def end(folder: Run) -> None:
         some = trajectories[:MOST_CLOSED]
-        # What was made last, as if there were such records of all.
+        # What was made last, as if there were such records of all; or, where nothing is to be made, what is there.
+        wanted = {trajectory.id for trajectory in some}
         records = [replace(r, id=f"{t.id}-{i}", trajectory_id=t.id) for t in some for i, r in enumerate(made)]
+        records = records or [record for record in there if record.trajectory_id in wanted]
         store_records(folder, records)
         close(folder, some, records)
 

@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 
 from raml.errors import DataError
 from raml.inputs import MALFORMED, check_plain, open_plain, read_plain
-from raml.records import Question, check_record, hash_key
-from raml.store import check_schema, find_misfit
+from raml.records import Question, hash_key
+from raml.store import check_schema, find_misfit, restore
 
 PROMPT_FIELDS = ("prompt", "question", "problem")
 """Field names under which data sets keep the question's text."""
@@ -101,8 +101,7 @@ def _restore(row: Mapping[str, Any], place: str) -> Question:
     """
     check_schema(place, row["v"])
     try:
-        question = msgspec.convert({name: value for name, value in row.items() if name not in ("v", "crc")}, Question)
-        check_record(question)
+        question = restore(row, Question)
         if not question.answer.strip() and question.tests is None and question.kind in ("math", "choice"):
             raise ValueError("its answer is empty")
     except ValueError as error:

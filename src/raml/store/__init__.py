@@ -21,7 +21,7 @@ carry checksums; what does not fit is refused by name.
 from raml.store.checksums import find_misfit
 from raml.store.clock import COMMAND, StageClock, hide_secrets
 from raml.store.files import write_atomically, writing
-from raml.store.lines import Journal, check_schema, read_jsonl
+from raml.store.lines import Journal, check_schema, read_jsonl, restore
 from raml.store.lock import lock_run
 from raml.store.markdown import escape_markdown, write_markdown_table
 from raml.store.provenance import find_git_commit, list_versions
@@ -43,6 +43,7 @@ __all__ = [
     "read_jsonl",
     "read_summaries",
     "read_summary",
+    "restore",
     "write_atomically",
     "write_markdown_table",
     "writing",

@@ -167,11 +167,20 @@ def decode_line(line: bytes, record_type: type[T], place: str, path: Path) -> T:
                 "was edited on purpose, take the field crc out of the line."
             )
         check_schema(place, plain.pop("v", SCHEMA_VERSION))
-        record = msgspec.convert(plain, record_type, dec_hook=_decode_array)
-        check_record(record)
-        return record
+        return restore(plain, record_type)
     except (msgspec.DecodeError, UnicodeDecodeError, KeyError, ValueError, TypeError, RecursionError) as error:
         raise DataError(f"{place} is no {record_type.__name__} record: {error}. {advise_check(path)}") from error
+
+
+def restore(plain: object, record_type: type[T]) -> T:
+    """Make a record of plain JSON values, as `encode_line` writes them; fields that it has not are passed over.
+
+    Raises:
+        ValueError, KeyError, TypeError: they are none, or contradict each other.
+    """
+    record = msgspec.convert(plain, record_type, dec_hook=_decode_array)
+    check_record(record)
+    return record
 
 
 def _is_json(line: bytes) -> bool:

@@ -1,0 +1,93 @@
+"""What a stage's end takes, where some or all of its records are there already."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from raml.errors import DataError
+from raml.planning import tracing, units
+from raml.planning.assembly import Work, assemble
+from raml.planning.load import Load
+from raml.planning.record import Duration
+from raml.planning.rehearsal import Piece
+from raml.planning.standing import Closing, take_standing
+from raml.planning.tracing import plan_trace
+from raml.probes import stream_probes
+from raml.records import PromptSettings, Question, Readout, ReadoutSettings, TraceSettings
+from raml.sampling import plan_samples, resolve_sampling, stream_trajectories
+
+
+@pytest.fixture(scope="module")
+def some(tiny):
+    """Two questions, and a trajectory of each."""
+    questions = [Question("a", "What is 2 + 3?", "5"), Question("b", "What is 4 + 4?", "8")]
+    sampling = resolve_sampling(tiny, None)
+    units = plan_samples(tiny, questions, 1, prompt=PromptSettings(), settings=sampling)
+    made = [t for batch in stream_trajectories(tiny, units, settings=sampling) for t in batch]
+    return {question.id: question for question in questions}, made
+
+
+def fail():
+    raise DataError("a piece was run")
+
+
+def test_where_nothing_is_to_be_made_the_end_counts_and_nothing_is_rehearsed(tiny):
+    work = Work("trace", 0, "traces", [], (), 0)
+    closing = Closing(Duration(3, 4), 5000, 60)
+    plan = assemble(tiny, take_standing(tiny), work, [Piece(Load(rows=1), fail)], lambda: closing)
+    assert plan.work == Duration(3, 4)
+    assert plan.n_disk_bytes == 60
+    assert plan.host[-1].n_bytes == 5000
+
+
+@pytest.mark.parametrize("n_done", [0, 1, 2])
+def test_traces_that_are_there_are_drawn_too(tiny, some, n_done, monkeypatch):
+    monkeypatch.setattr(tracing, "ROWS_OF_PIECES", (64,))
+    questions, trajectories = some
+    settings = TraceSettings(every=8)
+    outcomes = [one for batch in stream_probes(tiny, trajectories, questions, settings) for one in batch]
+    done = {trace.id for one in outcomes[:n_done] for trace in one.traces}
+    drawn = []
+    plan = plan_trace(
+        tiny, trajectories, questions, settings, done=done, draw=lambda _, traces: drawn.append([*traces])
+    )
+    assert plan.n_units == 2 - n_done
+    (traces,) = drawn
+    assert [trace.id for trace in traces] == [trace.id for one in outcomes for trace in one.traces]
+    assert [trace.nll.shape for trace in traces] == [trace.nll.shape for one in outcomes for trace in one.traces]
+
+
+def test_readouts_are_stored_with_as_many_tokens_as_in_the_rehearsal(tiny, some, monkeypatch):
+    stored = []
+    monkeypatch.setattr(tracing, "ROWS_OF_PIECES", (64,))
+    monkeypatch.setattr(tracing, "store_records", lambda _, records: stored.extend(records))
+    readout = ReadoutSettings(every=8, max_new_tokens=4)
+    plan = plan_trace(tiny, some[1], some[0], TraceSettings(every=8), readout=readout)
+    readouts = [record for record in stored if isinstance(record, Readout)]
+    n_prefixes = sum(len(record.prefix_lens) for record in readouts)
+    n_written = sum(len(ids) for record in readouts for ids in record.token_ids)
+    assert len(readouts) == 2
+    assert 0 < plan.tokens_written <= plan.most_written == 4 * n_prefixes
+    assert n_written == pytest.approx(plan.tokens_written, abs=n_prefixes / 2)
+
+
+def test_where_all_units_are_there_they_are_what_is_stored_and_drawn(tiny, some, monkeypatch):
+    there = [SimpleNamespace(id=f"of-{key}", trajectory_id=key) for key in (some[1][0].id, some[1][1].id, "another")]
+    closed, stored = [], []
+    monkeypatch.setattr(units, "store_records", lambda _, records: stored.extend(records))
+    whole = units.Rehearsed(lambda _, t: [(f"of-{t.id}", fail)], lambda *_: Load(rows=1))
+    plan = units.plan_units(
+        "update",
+        tiny,
+        some[1],
+        whole,
+        lambda _: whole,
+        there=there,
+        parts=lambda *_: (),
+        unit="updates",
+        close=lambda _, trajectories, records: closed.append((trajectories, records)),
+    )
+    assert plan.n_units == 0
+    assert plan.work.cpu_s > 0
+    assert stored == there[:2]
+    assert closed == [(some[1], there[:2])]
