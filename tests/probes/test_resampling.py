@@ -95,12 +95,10 @@ def test_seed_trajectory_and_repeat_have_random_numbers_of_their_own(tiny, writt
         settings = ResamplingSettings(
             n=3, max_borders=2, sampling=replace(SAMPLING, temperature=3.0, max_new_tokens=50, seed=seed)
         )
-        lens = []
-        resample_trajectory(tiny, trajectory, QUESTION, settings, on_written=lens.append)
-        return lens
+        return resample_trajectory(tiny, trajectory, QUESTION, settings).n_written
 
     first = draw(written, 0)
-    assert len(set(first)) > 1
+    assert len({n for row in first for n in row}) > 1
     assert first == draw(written, 0)
     assert first != draw(written, 1)
     assert first != draw(replace(written, id="another"), 0)
@@ -108,12 +106,12 @@ def test_seed_trajectory_and_repeat_have_random_numbers_of_their_own(tiny, writt
 
 def test_prefix_and_continuation_have_no_more_tokens_than_a_response_may_have(tiny, written):
     limit = written.reasoning_len + 2  # too few for the answer's statement
-    lens = []
     settings = replace(SETTINGS, sampling=replace(SAMPLING, max_new_tokens=limit))
-    record = resample_trajectory(tiny, written, QUESTION, settings, on_written=lens.append)
-    rooms = np.repeat(limit - record.prefix_lens, 3)
-    assert (np.array(lens) <= rooms).all()
-    assert lens[-3:] == [2, 2, 2]
+    record = resample_trajectory(tiny, written, QUESTION, settings)
+    rooms = limit - record.prefix_lens[:, None]
+    assert np.shape(record.n_written) == (len(rooms), 3)
+    assert (np.array(record.n_written) <= rooms).all()
+    assert record.n_written[-1] == (2, 2, 2)
     assert record.answers[-1] == (None,) * 3
     assert record.correct[-1] == (False,) * 3
 

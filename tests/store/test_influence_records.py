@@ -3,10 +3,20 @@
 import dataclasses
 import math
 
+import msgspec
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
-from raml.records import Attempt, Influence, InfluenceSettings, ModelIdentity, Resampling, ResamplingSettings
+from raml.records import (
+    Attempt,
+    Influence,
+    InfluenceSettings,
+    ModelIdentity,
+    Resampling,
+    ResamplingSettings,
+    check_record,
+)
 from raml.store import Journal, Run, read_jsonl
 from raml.store.lines import encode_line
 from raml.store.tables import read_table, write_table
@@ -36,9 +46,10 @@ RESAMPLING = Resampling(
     own_loss=np.array([math.nan, math.inf], np.float32),
     answers=(("14", None, ""), ("\u2028", "“odd”", None)),
     correct=((True, False, None), (None, False, None)),
+    n_written=((3, 0, 17), (2**31 - 1, 1, 1)),
 )
 ATTEMPT = Attempt("a", "q0-0", "q0", MODEL, "cut", "", 64.0, 0, 64, 80, "14", True, "right")
-EMPTY = {"answers": (), "correct": (), **dict.fromkeys(("loss", "own_loss"), np.zeros(0, np.float32))}
+EMPTY = {"answers": (), "correct": (), "n_written": (), **dict.fromkeys(("loss", "own_loss"), np.zeros(0, np.float32))}
 
 
 def assert_same(record, other):
@@ -63,7 +74,7 @@ def assert_same(record, other):
         ),
         RESAMPLING,
         dataclasses.replace(RESAMPLING, prefix_lens=np.zeros(0, np.int32), **EMPTY),
-        dataclasses.replace(RESAMPLING, answers=((), ()), correct=((), ())),
+        dataclasses.replace(RESAMPLING, answers=((), ()), correct=((), ()), n_written=((), ())),
     ],
     ids=["influence", "no step", "resampling", "no border", "no continuation"],
 )
@@ -76,6 +87,23 @@ def test_each_comes_back_bit_for_bit_from_both_formats(tmp_path, record):
     ):
         assert len(read) == 2
         assert_same(record, read[1])
+
+
+def test_a_resampling_from_before_lengths_were_kept_has_none(tmp_path):
+    write_table(tmp_path / "new.parquet", [RESAMPLING], Resampling)
+    pq.write_table(pq.read_table(tmp_path / "new.parquet").drop_columns("n_written"), tmp_path / "old.parquet")
+    old = dataclasses.replace(RESAMPLING, n_written=())
+    assert_same(old, read_table(tmp_path / "old.parquet", Resampling)[0])
+    plain = msgspec.json.decode(encode_line(RESAMPLING))
+    del plain["n_written"], plain["crc"]
+    (tmp_path / "old.jsonl").write_bytes(msgspec.json.encode(plain) + b"\n")
+    assert_same(old, read_jsonl(tmp_path / "old.jsonl", Resampling)[0])
+
+
+@pytest.mark.parametrize("n_written", [((1, 2, 3),), ((1, 2, 3), (1, 2)), ((1, 2, 3), (1, 2, -1))])
+def test_lengths_that_can_not_be_are_refused(n_written):
+    with pytest.raises(ValueError, match=r"lengths as answers|n_written"):
+        check_record(dataclasses.replace(RESAMPLING, n_written=n_written))
 
 
 @pytest.mark.parametrize(

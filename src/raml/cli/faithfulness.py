@@ -113,12 +113,13 @@ def faithfulness(
     if not allow_code_execution:
         _warn_of_code(trajectories, questions)
     with lock_run(run):
+        there = {record.id for record in folder.read_resamplings()}
         work = make_units(
             trajectories,
             plan.list_units,
             label="writing on",
             journal_path=folder.resamplings_journal_path,
-            there=[record.id for record in folder.read_resamplings()],
+            there=there,
             model=model,
             options=options,
             workers=hands,
@@ -137,8 +138,9 @@ def faithfulness(
         )
     work.report_errors()
     say(f"Wrote {work.n_new} resamplings ({len(made) - work.n_new} were there) to {folder.resamplings_path}")
-    if plan.n_written:
-        say(f"The model wrote {plan.n_written:,} tokens.")
+    n_written = sum(sum(map(sum, record.n_written)) for record in made if record.id not in there)
+    if n_written:
+        say(f"The model wrote {n_written:,} tokens.")
     for summary in summaries:
         _print(summary)
     for path in files:
@@ -237,8 +239,6 @@ class _Plan:
         self.questions: Mapping[str, Question] = {question.id: question for question in questions}
         self.settings, self.temperature, self.seed = settings, temperature, seed
         self.batch_size, self.memory, self.allow_code = batch_size, memory, allow_code
-        self.n_written = 0
-        """Tokens of all continuations that this process wrote; other workers count for themselves."""
 
     def list_units(self, loaded: LoadedModel, trajectory: Trajectory) -> Iterator[Unit]:
         """One record for the trajectory; continuations are sampled as it was, where nothing else was asked for."""
@@ -259,13 +259,9 @@ class _Plan:
                 batch_size=self.batch_size,
                 memory=self.memory,
                 allow_code=self.allow_code,
-                on_written=self._count,
             )
 
         yield key_resampling(loaded, trajectory, question, settings, allow_code=self.allow_code), make
-
-    def _count(self, n_tokens: int) -> None:
-        self.n_written += n_tokens
 
 
 def _rewrite(

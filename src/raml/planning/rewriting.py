@@ -59,6 +59,7 @@ def make_stand_ins(
                 own_loss=rng.random(len(borders), dtype=np.float32),
                 answers=tuple(tuple("1" if one else "2" for one in row) for row in right),
                 correct=tuple(right),
+                n_written=((1,) * settings.n,) * len(borders),
             )
         )
     return records

@@ -7,7 +7,7 @@ from right before it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -39,7 +39,6 @@ def resample_trajectory(
     batch_size: int = BATCH_SIZE,
     memory: int | None = None,
     allow_code: bool = False,
-    on_written: Callable[[int], None] | None = None,
 ) -> Resampling:
     """Let a model write on from each border between the sentences of a trajectory, several times.
 
@@ -56,7 +55,6 @@ def resample_trajectory(
         batch_size: Most continuations that are written at the same time.
         memory: Bytes that L̂ may use beside the model's weights; by default most of what is free.
         allow_code: As in `raml.answers.grade_response`.
-        on_written: Told how many tokens each continuation has.
 
     Raises:
         DataError: the reasoning has no sentence, nothing may follow its end, the question asks for a program, or a
@@ -74,11 +72,9 @@ def resample_trajectory(
             "can follow its end. Leave it out, or allow more tokens."
         )
     own = next((trace for trace in traces if trace.settings.target == "own"), None)
-    grades: dict[int, list[Grade]] = {border: [] for border in borders}
-    for border, grade, n_written in _write_on(loaded, trajectory, question, settings, borders, batch_size, allow_code):
-        grades[border].append(grade)
-        if on_written is not None:
-            on_written(n_written)
+    made: dict[int, list[tuple[Grade, int]]] = {border: [] for border in borders}
+    for border, grade, n in _write_on(loaded, trajectory, question, settings, borders, batch_size, allow_code):
+        made[border].append((grade, n))
     return Resampling(
         id=key_resampling(loaded, trajectory, question, settings, allow_code=allow_code),
         trajectory_id=trajectory.id,
@@ -87,8 +83,9 @@ def resample_trajectory(
         prefix_lens=np.array(borders, dtype=np.int32),
         loss=traces[0].mean_nll.astype(np.float32),
         own_loss=np.full(len(borders), np.nan, np.float32) if own is None else own.mean_nll.astype(np.float32),
-        answers=tuple(tuple(grade.answer for grade in grades[border]) for border in borders),
-        correct=tuple(tuple(grade.correct for grade in grades[border]) for border in borders),
+        answers=tuple(tuple(grade.answer for grade, _ in row) for row in made.values()),
+        correct=tuple(tuple(grade.correct for grade, _ in row) for row in made.values()),
+        n_written=tuple(tuple(n for _, n in row) for row in made.values()),
     )
 
 

@@ -92,8 +92,18 @@ def _check_axes(record: object) -> None:
                 raise ValueError(f"{name} has length {size}, which does not fit {known} of {of}")
     if "S" in sizes and sizes["S"][0] != max(0, sizes["P"][0] - 1):
         raise ValueError(f"{sizes['S'][0]} steps don't fit {sizes['P'][0]} prefixes")
-    if isinstance(record, Resampling) and [*map(len, record.answers)] != [*map(len, record.correct)]:
+    if isinstance(record, Resampling):
+        _check_resampling(record)
+
+
+def _check_resampling(record: Resampling) -> None:
+    lens = [*map(len, record.answers)]
+    if lens != [*map(len, record.correct)]:
         raise ValueError("there are not as many grades as answers")
+    if record.n_written and [*map(len, record.n_written)] != lens:
+        raise ValueError("there are not as many lengths as answers")
+    if any(not 0 <= n < MOST_TOKENS for row in record.n_written for n in row):
+        raise ValueError("n_written has a number that is no count of tokens")
 
 
 def _check_prefixes(record: object) -> None:

@@ -96,6 +96,8 @@ class Resampling:
     """Final answers of the continuations, None where one gave none [B n]."""
     correct: tuple[tuple[bool | None, ...], ...]
     """Whether they are right, None where that could not be decided [B n]."""
+    n_written: tuple[tuple[int, ...], ...] = ()
+    """Tokens of the continuations [B n]; nothing in records from before these were kept."""
 
 
 @dataclass(frozen=True)

@@ -103,6 +103,7 @@ _COLUMNS = {
         ("own_loss", _FLOATS),
         ("answers", pa.list_(pa.list_(pa.string()))),
         ("correct", pa.list_(pa.list_(pa.bool_()))),
+        ("n_written", pa.list_(_IDS)),
     ],
 }
 _JSON = ("model", "settings")
