@@ -4,9 +4,9 @@
     python benchmarks/memory.py --run runs/real --stage "update --limit 1" --stage "align --limit 1" --repeats 3
 
 Each stage is planned in one fresh process and then run in another, in a copy of the run. The peak is the resident
-memory that the kernel reports of the process; seconds are medians, by the clock and of a processor. Ratios are
-predicted over measured. A run needs questions and trajectories; stages come in the order given, each finding what those
-before it made.
+memory that the kernel reports of the process; seconds are medians, by the clock and of a processor; disk is
+the size of the files that the stage wrote. Ratios are predicted over measured. A run needs questions and trajectories;
+stages come in the order given, each finding what those before it made.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
@@ -60,6 +60,8 @@ class Taken:
     """Bytes of main memory."""
     wall_s: float
     cpu_s: float
+    disk: float = 0.0
+    """Bytes of the files that were written."""
 
 
 def run_alone(words: Sequence[str]) -> tuple[Taken, str]:
@@ -78,9 +80,17 @@ def read_plan(text: str) -> Taken:
     memory = re.search(r"^memory\s+(\S+ \w+)", text, re.MULTILINE)
     wall = re.search(r"^time\s+(\S+) (\w+)", text, re.MULTILINE)
     cpu = re.search(r"(\S+) (\w+) of a processor's time", text)
-    if not (memory and wall and cpu):
+    disk = re.search(r"^disk\s+(\S+ \w+)", text, re.MULTILINE)
+    if not (memory and wall and cpu and disk):
         raise SystemExit(f"No plan with a time:\n{text}")
-    return Taken(parse_bytes(memory[1]), *(float(found[1]) * SECONDS[found[2]] for found in (wall, cpu)))
+    wall_s, cpu_s = (float(found[1]) * SECONDS[found[2]] for found in (wall, cpu))
+    return Taken(parse_bytes(memory[1]), wall_s, cpu_s, parse_bytes(disk[1]))
+
+
+def list_files(folder: Path) -> dict[Path, tuple[int, ...]]:
+    """Files, each with its size and what changes when it is written."""
+    found = ((path, path.stat()) for path in folder.rglob("*") if path.is_file())
+    return {path: (stat.st_size, stat.st_ino, stat.st_mtime_ns) for path, stat in found}
 
 
 def compare(words: Sequence[str], run: Path, n_repeats: int) -> None:
@@ -92,11 +102,14 @@ def compare(words: Sequence[str], run: Path, n_repeats: int) -> None:
             shutil.copytree(run, copy)
             command = [str(copy) if word == "RUN" else word for word in words]
             plans.append(read_plan(run_alone([*command, "--plan"])[1]))
-            measured.append(run_alone(command)[0])
+            before = list_files(copy)
+            taken = run_alone(command)[0]
+            written = list_files(copy).items() - before.items()
+            measured.append(replace(taken, disk=sum(n_bytes for _, (n_bytes, *_) in written)))
             if repeat == n_repeats - 1:
                 shutil.copytree(copy, run, dirs_exist_ok=True)
     cells = []
-    for name, unit in (("peak", 2**20), ("wall_s", 1), ("cpu_s", 1)):
+    for name, unit in (("peak", 2**20), ("wall_s", 1), ("cpu_s", 1), ("disk", 2**10)):
         foreseen, found = (median(getattr(taken, name) for taken in all_taken) for all_taken in (plans, measured))
         cells.append(f"{foreseen / unit:8.1f} {found / unit:8.1f} {foreseen / found:6.2f}")
     print(f"{shlex.join(word for word in words if word != 'RUN'):48} " + " | ".join(cells), flush=True)
@@ -110,7 +123,8 @@ def main() -> None:
     parser.add_argument("--sample", help='a model and flags of `raml sample`, such as "tiny --n 4 --seed 1"')
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
-    print(f"{'':48} {'MB: predicted, measured, ratio':^24} | {'s by the clock':^24} | {'s of a processor':^24}")
+    headings = ("MB: predicted, measured, ratio", "s by the clock", "s of a processor", "KB on disk")
+    print(f"{'':48} " + " | ".join(f"{heading:^24}" for heading in headings))
     with tempfile.TemporaryDirectory() as name:
         run = Path(name) / "run"
         shutil.copytree(options.run, run)

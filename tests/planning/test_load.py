@@ -52,6 +52,11 @@ def test_the_first_pieces_of_writing_have_one_response_a_full_batch_and_a_long_t
     assert pieces[1] == Load(calls=4, rows=24, products=3 * 36 + 3 * (9 + 10 + 11), written=3 * 3)
     assert pieces[2] == Load(calls=2, rows=276, products=276 * 277 / 2 + 277, written=1)
     assert pieces[4].written == 3 * 11
+    # The second text is as long as a response of 400 lets it be.
+    assert pieces[5].rows == 20 + 400 - 8
+    # Where responses are no longer than the first such text, it is not read twice.
+    few = [piece.expected.rows for piece in list_pieces(tiny, units, SamplingSettings(), most=264)]
+    assert few.count(20 + 256) == 1
     # None writes more than is allowed.
     short = [piece.expected for piece in list_pieces(tiny, units, SamplingSettings(), most=5)]
     assert max(load.calls for load in short) == 5

@@ -6,7 +6,8 @@ from raml.errors import DataError
 from raml.planning import rehearsal
 from raml.planning.load import Load
 from raml.planning.record import Duration
-from raml.planning.rehearsal import Piece, rehearse, shorten
+from raml.planning.rehearsal import Piece, lengthen, rehearse, shorten
+from raml.records import check_record
 
 
 @pytest.fixture
@@ -61,3 +62,12 @@ def test_a_shortened_trajectory_has_its_first_tokens_and_their_text(make_traject
     assert short.id != trajectory.id
     whole = shorten(trajectory, 9)
     assert (whole.token_ids, whole.reasoning_len) == (trajectory.token_ids, 3)
+
+
+def test_a_lengthened_trajectory_has_its_tokens_and_their_text_again_and_again(make_trajectory):
+    long = lengthen(make_trajectory("one two three", logprobs=(-1.0, -2.0, -3.0)), 5)
+    assert long.token_ids == (0, 1, 2, 0, 1)
+    assert (long.text, long.token_ends) == ("one two three one two ", (4, 8, 14, 18, 22))
+    assert long.logprobs == (-1.0, -2.0, -3.0, -1.0, -2.0)
+    check_record(long)
+    assert lengthen(make_trajectory(""), 5).token_ids == ()

@@ -1,20 +1,34 @@
 """What a stage's end takes, where some or all of its records are there already."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from raml.errors import DataError
 from raml.planning import tracing, units
 from raml.planning.assembly import Work, assemble
+from raml.planning.generation import plan_sample
 from raml.planning.load import Load
 from raml.planning.record import Duration
 from raml.planning.rehearsal import Piece
+from raml.planning.rewriting import Continuing
 from raml.planning.standing import Closing, take_standing
 from raml.planning.tracing import plan_trace
 from raml.probes import stream_probes
-from raml.records import PromptSettings, Question, Readout, ReadoutSettings, TraceSettings
+from raml.probes.resampling import resample_trajectory
+from raml.records import (
+    PromptSettings,
+    Question,
+    Readout,
+    ReadoutSettings,
+    ResamplingSettings,
+    TraceSettings,
+    check_record,
+)
 from raml.sampling import plan_samples, resolve_sampling, stream_trajectories
+from raml.store.lines import encode_line
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +96,7 @@ def test_where_all_units_are_there_they_are_what_is_stored_and_drawn(tiny, some,
         some[1],
         whole,
         lambda _: whole,
-        there=there,
+        read=lambda: there,
         parts=lambda *_: (),
         unit="updates",
         close=lambda _, trajectories, records: closed.append((trajectories, records)),
@@ -91,3 +105,38 @@ def test_where_all_units_are_there_they_are_what_is_stored_and_drawn(tiny, some,
     assert plan.work.cpu_s > 0
     assert stored == there[:2]
     assert closed == [(some[1], there[:2])]
+
+
+def test_at_the_end_of_sampling_all_trajectories_are_written(tiny, some):
+    questions, trajectories = some
+    sampling = resolve_sampling(tiny, None)
+    one, four = (
+        plan_samples(tiny, [*questions.values()], n, prompt=PromptSettings(), settings=sampling) for n in (1, 4)
+    )
+    done = {trajectory.id for trajectory in trajectories}
+    written = sum(len(encode_line(trajectory)) for trajectory in trajectories)
+    nothing = plan_sample(tiny, one, sampling, done=done, trajectories=trajectories)
+    more = plan_sample(tiny, four, sampling, batch_size=1, done=done, trajectories=trajectories)
+    assert (nothing.n_units, more.n_units) == (0, 6)
+    assert nothing.n_disk_bytes == pytest.approx(written, abs=3000)  # with a manifest
+    assert more.n_disk_bytes == pytest.approx(4 * written, rel=0.3)
+
+
+def test_made_up_resamplings_are_as_large_as_real_ones(tiny, some):
+    settings = ResamplingSettings(n=2, max_borders=3)
+    questions, (trajectory, _) = some
+    real = resample_trajectory(
+        tiny, trajectory, questions[trajectory.question_id], replace(settings, sampling=trajectory.sampling)
+    )
+    (made,) = Continuing(settings, 8, 20, None).make_records(tiny, [trajectory])
+    check_record(made)
+    assert made.prefix_lens.tolist() == real.prefix_lens.tolist()
+    assert np.shape(made.answers) == np.shape(made.correct) == np.shape(made.n_written) == np.shape(real.n_written)
+    assert made.n_written[0] == (len(trajectory.token_ids) - real.prefix_lens[0],) * 2
+    assert len(encode_line(made)) == pytest.approx(len(encode_line(real)), rel=0.2)
+
+
+def test_what_has_no_sentences_has_no_made_up_resampling(tiny, make_trajectory):
+    assert (
+        Continuing(ResamplingSettings(), 8, 20, None).make_records(tiny, [make_trajectory("", reasoning_len=0)]) == []
+    )

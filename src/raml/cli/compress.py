@@ -103,7 +103,18 @@ def compress(
         show_compress_plan(
             task,
             lambda scratch: _write(scratch, questions, trajectories, estimation),
-            partial(compress, method=tuple(asked), settings=settings, estimation=estimation),
+            partial(
+                compress,
+                method=tuple(asked),
+                model=model,
+                limit=limit,
+                memory=memory,
+                allow_code_execution=allow_code_execution,
+                settings=settings,
+                estimation=estimation,
+                options=options,
+                engine=engine,
+            ),
         )
         return
     with lock_run(run):

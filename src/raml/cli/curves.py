@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from raml.cli.help_groups import CURVES
 from raml.cli.plan import PlanFlag, show_tables_plan
 from raml.cli.stage import print_table, say
-from raml.cli.units import read_units
+from raml.cli.units import check_limit, read_units
 from raml.curves.groups import CurveSettings, check_settings
 from raml.errors import RunError
 from raml.records import Question, Trajectory
@@ -60,8 +60,9 @@ def curves(
     """
     settings = settings or CurveSettings()
     check_settings(settings)
+    check_limit(limit)
     if plan_only:
-        show_tables_plan(NAME, [run], partial(curves, settings=settings), limit=limit)
+        show_tables_plan(NAME, [run], partial(curves, settings=settings, limit=limit), limit=limit)
         return
     folder, questions, trajectories = read_units(run, limit)
     from raml.curves import summarize_curves, write_json, write_markdown

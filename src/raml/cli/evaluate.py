@@ -17,7 +17,7 @@ from raml.cli.help_groups import STATISTICS, WORKERS
 from raml.cli.options import WorkerOptions, choose_workers
 from raml.cli.plan import PlanFlag, say_for_one, show_tables_plan
 from raml.cli.stage import console, say
-from raml.errors import DataError
+from raml.errors import DataError, RunError
 from raml.records import Evaluation
 from raml.store import Run, StageClock, lock_run, write_atomically
 
@@ -97,6 +97,9 @@ def evaluate(
 
     folders = [Run(path) for path in runs]
     read = [(folder.read_questions(), folder.read_trajectories()) for folder in folders]
+    for folder, (_, trajectories) in zip(folders, read, strict=True):
+        if not trajectories:
+            raise RunError(f"{folder.path} has no trajectories. Make some with `raml sample MODEL {folder.path}`.")
     target = Run(out or runs[0])
     asked = {"runs": runs, "by": by, "k": k, "tau": tau, "baseline": baseline, "undecided": undecided}
     cells = collect_cells(read, by=by)

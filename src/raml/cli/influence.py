@@ -13,7 +13,7 @@ from cyclopts import Parameter
 from raml.cli.help_groups import STATISTICS
 from raml.cli.plan import PlanFlag, show_tables_plan
 from raml.cli.stage import print_table, say, show_progress
-from raml.cli.units import read_units
+from raml.cli.units import check_limit, read_units
 from raml.errors import DataError, RamlError, RunError
 from raml.inputs import read_plain_text
 from raml.records import Influence, InfluenceSettings, InfluenceSummary, Mode, Trace, Trajectory
@@ -79,9 +79,11 @@ def influence(
         raise DataError(f"--seed is {seed}; it must be at least 0.")
     words = (*word, *_read_words(word_file)) or InfluenceSettings().words
     settings = check_settings(InfluenceSettings(words, epsilon))
+    check_limit(limit)
     if plan_only:
         again = partial(
             influence,
+            limit=limit,
             target=target,
             mode=mode,
             word=words,

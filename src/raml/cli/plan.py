@@ -93,7 +93,7 @@ def _print(plan: Plan) -> None:
         parts = ", ".join(f"{part.name} {write_bytes(part.n_bytes)}" for part in plan.device)
         rows.append(["accelerator memory", write_bytes(sum(part.n_bytes for part in plan.device)), parts])
     if plan.n_disk_bytes is not None:
-        rows.append(["disk", write_bytes(plan.n_disk_bytes), "left by it"])
+        rows.append(["disk", write_bytes(plan.n_disk_bytes), "of the files that it writes"])
     rows.append(["time", _write_time(plan.whole), _explain_time(plan)])
     say(f"raml {plan.stage}{about}:")
     print_table(("what", "predicted", "of which"), rows, ("of which",))

@@ -47,7 +47,8 @@ def _plan(task: Task, loaded: LoadedModel, pairs: Sequence[Pair], close: Callabl
     from raml.efficiency.waiting import choose_longer_budgets
     from raml.planning.shortening import plan_attempts
 
-    done = {attempt.id for attempt in task.folder.read_attempts()}
+    there = task.folder.read_attempts()
+    done = {attempt.id for attempt in there}
     missing: dict[str, set[str]] = {}
     for step in list_steps(task, [trajectory for trajectory, _ in pairs], {}):
         for trajectory, question in pairs:
@@ -66,9 +67,11 @@ def _plan(task: Task, loaded: LoadedModel, pairs: Sequence[Pair], close: Callabl
             made.extend(step.run(loaded, some)[0])
 
     def end(folder: Run) -> None:
-        """Make the tables of as many attempts as there will be: those of one trajectory stand for all."""
+        """Make the tables of as many attempts as there will be: those of one trajectory stand for all new ones."""
         own = [attempt for attempt in made if attempt.trajectory_id == made[-1].trajectory_id]
+        new = {trajectory.id for trajectory, _ in wanted}
         with Journal(folder.attempts_path) as journal:
+            journal.append([attempt for attempt in there if attempt.trajectory_id not in new])
             for trajectory, question in wanted if made else ():
                 about = {"trajectory_id": trajectory.id, "question_id": question.id}
                 journal.append([replace(a, id=f"{trajectory.id}-{i}", **about) for i, a in enumerate(own)])

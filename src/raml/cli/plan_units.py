@@ -76,7 +76,10 @@ def show_trace_plan(asked: Asked, settings: TraceSettings, readout: ReadoutSetti
     """Print what `raml trace` takes."""
     from raml.planning.tracing import plan_trace
 
-    there = {record.id for record in (*asked.folder.read_traces(), *asked.folder.read_readouts())}
+    readouts = asked.folder.read_readouts()
+    lens = [len(ids) for record in readouts if record.settings == readout for ids in record.token_ids]
+    done = {record.id for record in (*asked.folder.read_traces(), *readouts)}
+    del readouts  # the command holds them at its end only
     show_plan(
         plan_trace(
             loaded,
@@ -84,7 +87,8 @@ def show_trace_plan(asked: Asked, settings: TraceSettings, readout: ReadoutSetti
             asked.by_id,
             settings,
             readout=readout,
-            done=there,
+            done=done,
+            lens_there=lens,
             memory=asked.memory,
             draw=lambda scratch, traces: asked.close(scratch, asked.trajectories, traces),
         )
@@ -112,7 +116,7 @@ def show_update_plan(asked: Asked, make: Callable[[UpdateSettings], Lister], set
             own,
             set_up(settings),
             shrink,
-            there=asked.folder.read_updates(),
+            read=asked.folder.read_updates,
             parts=lambda loaded, t: list_update_parts(loaded, t, by_id[t.question_id], settings, asked.memory),
             unit="updates",
             close=asked.close,
@@ -141,7 +145,7 @@ def show_alignment_plan(asked: Asked, make: Callable[[AlignmentSettings], Lister
             own,
             set_up(settings),
             lambda factor: set_up(replace(settings, n_prefixes=min(settings.n_prefixes, factor))),
-            there=asked.folder.read_alignments(),
+            read=asked.folder.read_alignments,
             parts=lambda loaded, t: list_alignment_parts(loaded, t, by_id[t.question_id], settings, asked.memory),
             unit="alignments",
             close=asked.close,
@@ -173,7 +177,7 @@ def show_adaptation_plan(
             own,
             set_up(settings),
             lambda factor: set_up(replace(settings, n_steps=min(settings.n_steps, factor))),
-            there=asked.folder.read_adaptations(),
+            read=asked.folder.read_adaptations,
             parts=lambda loaded, t: list_adaptation_parts(loaded, t, by_id[t.question_id], settings),
             unit="adaptations",
             close=asked.close,
@@ -184,7 +188,7 @@ def show_adaptation_plan(
 
 def show_resampling_plan(asked: Asked, lister: Lister, settings: ResamplingSettings, batch_size: int) -> None:
     """Print what `raml faithfulness` takes."""
-    from raml.planning.rewriting import Continuing, count_written, list_resampling_pieces, make_stand_ins, settle
+    from raml.planning.rewriting import Continuing
     from raml.planning.units import Rehearsed, plan_units
 
     by_id = asked.by_id
@@ -199,14 +203,13 @@ def show_resampling_plan(asked: Asked, lister: Lister, settings: ResamplingSetti
             own,
             whole,
             lambda _: whole,
-            there=asked.folder.read_resamplings(),
+            read=asked.folder.read_resamplings,
             parts=lambda loaded, t: continuing.list_parts(loaded, t, by_id[t.question_id]),
             unit="resamplings",
-            close=lambda scratch, some, _, loaded=loaded: asked.close(
-                scratch, some, make_stand_ins(loaded, some, settings)
-            ),
-            pieces=list_resampling_pieces(loaded, own, settings, batch_size),
-            n_written=lambda loaded, t: count_written(loaded, t, settle(settings, t)),
+            close=asked.close,
+            pieces=continuing.list_pieces(loaded, own),
+            make_records=partial(continuing.make_records, loaded),
+            n_written=continuing.count_written,
         )
         for loaded, own in asked.load()
     )

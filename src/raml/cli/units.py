@@ -55,6 +55,16 @@ def group_by_model(records: Sequence[M]) -> list[list[M]]:
     return list(groups.values())
 
 
+def check_limit(limit: int | None) -> None:
+    """Refuse a limit that leaves nothing.
+
+    Raises:
+        DataError: it is below 1.
+    """
+    if limit is not None and limit < 1:
+        raise DataError(f"--limit is {limit}; it must be at least 1.")
+
+
 def read_units(run: Path, limit: int | None) -> tuple[Run, list[Question], list[Trajectory]]:
     """Open a run and read its questions and trajectories, the first so many.
 
@@ -62,8 +72,7 @@ def read_units(run: Path, limit: int | None) -> tuple[Run, list[Question], list[
         DataError: the limit is below 1.
         RunError: there is no run, or nothing in it yet.
     """
-    if limit is not None and limit < 1:
-        raise DataError(f"--limit is {limit}; it must be at least 1.")
+    check_limit(limit)
     folder = Run(run)
     questions, trajectories = folder.read_questions(), folder.read_trajectories()[:limit]
     if not trajectories:

@@ -9,7 +9,7 @@ import msgspec
 
 from raml.errors import DataError
 from raml.records import SCHEMA_VERSION, Question, Trajectory
-from raml.store import check_schema, restore
+from raml.store import check_schema, restore_record
 
 
 def encode_record(question: Question, trajectory: Trajectory | None = None) -> str:
@@ -30,11 +30,11 @@ def decode_record(value: object, place: str) -> tuple[Question, Trajectory | Non
     try:
         plain = msgspec.json.decode(value, type=dict[str, Any])
         check_schema(place, plain.get("v"))
-        question = restore(plain["question"], Question)
+        question = restore_record(plain["question"], Question)
         found = plain.get("trajectory")
         if found is None:
             return question, None
-        trajectory = restore(found, Trajectory)
+        trajectory = restore_record(found, Trajectory)
         _check_trajectory(trajectory, question)
     except (msgspec.DecodeError, UnicodeError, KeyError, ValueError, TypeError, RecursionError) as error:
         raise DataError(f"{place}: the record of raml can't be read: {error}") from error

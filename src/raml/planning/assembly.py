@@ -39,7 +39,7 @@ def assemble(
     pieces: Iterable[Piece],
     close: Callable[[], Closing],
     *,
-    once: Duration | None = None,
+    once: Duration = Duration(0, 0),  # noqa: B008  # frozen
     add: Callable[[], Load] = Load,
 ) -> Plan:
     """Rehearse, and put a plan together.
@@ -55,22 +55,15 @@ def assemble(
         once: What is done once for all units, where it was measured by itself.
         add: Work that is known only after the rehearsal.
     """
-    needed = sum(part.n_bytes for part in work.parts)
-    free = find_free_memory(loaded.model)
     notes, duration = work.notes, None
     closing = Closing(Duration(0, 0), 0, 0)
-    if free is not None and needed > free:
-        notes = (*notes, "It needs more memory than is free, so no piece of it was tried, and its time is not known.")
-    elif not work.n_units:
+    if fits(loaded, work.parts):
+        duration = _rehearse(work, pieces, add) if work.n_units or work.loads else Duration(0, 0)
         closing = close()
-        duration = closing.duration
+        if duration is not None:
+            duration = duration + once + closing.duration
     else:
-        total = add_up(work.loads)
-        rehearsal = rehearse(pieces, total, BUDGET_S * torch.get_num_threads())
-        closing = close()
-        if rehearsal is not None:
-            duration = rehearsal.costs.predict(total + add()) + rehearsal.once + closing.duration
-            duration = duration if once is None else duration + once
+        notes = (*notes, "It needs more memory than is free, so no piece of it was tried, and its time is not known.")
     parts = choose_fullest(work.parts, closing)
     return Plan(
         stage=work.stage,
@@ -88,6 +81,19 @@ def assemble(
         work=duration,
         notes=notes,
     )
+
+
+def fits(loaded: LoadedModel, parts: Sequence[Part]) -> bool:
+    """Whether there is as much memory as some parts need, where that can be known."""
+    free = find_free_memory(loaded.model)
+    return free is None or sum(part.n_bytes for part in parts) <= free
+
+
+def _rehearse(work: Work, pieces: Iterable[Piece], add: Callable[[], Load]) -> Duration | None:
+    """What the work takes, by its pieces; unknown where none of them could be run."""
+    total = add_up(work.loads)
+    rehearsal = rehearse(pieces, total, BUDGET_S * torch.get_num_threads())
+    return None if rehearsal is None else rehearsal.costs.predict(total + add()) + rehearsal.once
 
 
 def choose_fullest(parts: Sequence[Part], closing: Closing) -> tuple[Part, ...]:

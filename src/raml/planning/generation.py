@@ -9,11 +9,12 @@ from raml.models import LoadedModel
 from raml.planning.assembly import Work, assemble
 from raml.planning.load import Load, read_text
 from raml.planning.memory import count_generation_bytes
-from raml.planning.record import Part, Plan
-from raml.planning.rehearsal import Piece
-from raml.planning.standing import rehearse_closing, take_standing
+from raml.planning.record import Duration, Part, Plan
+from raml.planning.rehearsal import Piece, lengthen
+from raml.planning.standing import MOST_CLOSED, Closing, rehearse_closing, take_standing
 from raml.records import SamplingSettings, Trajectory
 from raml.sampling import BATCH_SIZE, SampleUnit, cut_batches, stream_trajectories
+from raml.store.lines import encode_line
 
 STEPS_OF_ONE = (2, 12)
 """Tokens that one response alone writes: what a step costs is told apart from what a row costs."""
@@ -25,6 +26,9 @@ FAR = (256, 1024)
 """Tokens by which a text is longer than the prompts; after it one response writes a little."""
 STEPS_OF_PIECES = (4, 12, 32, 96, 288)
 """Tokens that each row of a full batch writes after whole prompts."""
+
+TOKEN_BYTES = 100
+"""Main memory of a trajectory's token: id, end and probability are Python objects."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,30 @@ def plan_sample(
         notes=(note,),
     )
     order = sorted(units, key=lambda unit: len(unit.prompt_ids))
-    return assemble(loaded, standing, work, list_pieces(loaded, order[:batch_size], settings, most), rehearse_closing)
+    made: list[Trajectory] = []
+    missing = [unit for unit in units if unit.id not in done]
+    n_tokens = round(sum(lens) / len(lens)) if lens else most
+    return assemble(
+        loaded,
+        standing,
+        work,
+        list_pieces(loaded, order[:batch_size], settings, most, made),
+        lambda: _close(trajectories, missing, made, n_tokens),
+    )
+
+
+def _close(
+    there: Sequence[Trajectory], missing: Sequence[SampleUnit], made: Sequence[Trajectory], n_tokens: int
+) -> Closing:
+    """What the end takes, where all trajectories are put in order: those that are there, and new ones so long."""
+    closing = rehearse_closing()
+    n_all = sum(len(trajectory.token_ids) for trajectory in there) + n_tokens * len(missing)
+    some = there[:MOST_CLOSED]
+    n_bytes = len(there) / max(1, len(some)) * sum(len(encode_line(trajectory)) for trajectory in some)
+    if made and missing:
+        new = replace(lengthen(made[-1], n_tokens), prompt_ids=missing[0].prompt_ids)
+        n_bytes += len(missing) * len(encode_line(new))
+    return closing + Closing(Duration(0, 0), TOKEN_BYTES * n_all, round(n_bytes))
 
 
 def expect_batches(
@@ -115,13 +142,19 @@ def _sum_bytes(parts: Sequence[Part]) -> int:
 
 
 def list_pieces(
-    loaded: LoadedModel, units: Sequence[SampleUnit], settings: SamplingSettings, most: int
+    loaded: LoadedModel,
+    units: Sequence[SampleUnit],
+    settings: SamplingSettings,
+    most: int,
+    made: list[Trajectory] | None = None,
 ) -> Iterator[Piece]:
     """One response, a full batch, and few rows after long texts; then the same with more and more tokens.
 
     What a token costs depends on how many are written at once and on how many there are before, so the second piece has
-    as many at once as the stage, and the third has more before (where responses may get that long).
+    as many at once as the stage, and the third has more before (where responses may get that long). `made` gets what
+    the last piece made.
     """
+    kept = [] if made is None else made
     if not units:
         return
     longest = max(len(unit.prompt_ids) for unit in units)
@@ -133,26 +166,32 @@ def list_pieces(
         text = (ids * (far // len(ids) + 1))[:far]
         if far > longest:
             few = [replace(unit, prompt_ids=text) for unit in units[:n_rows]]
-            yield _make_piece(loaded, few, settings, min(n_steps, most))
+            yield _make_piece(loaded, few, settings, min(n_steps, most), kept)
 
     for of_one, of_short, far in zip(STEPS_OF_ONE, STEPS_OF_SHORT, FAR, strict=True):
-        yield _make_piece(loaded, units[:1], settings, min(of_one, most))
-        yield _make_piece(loaded, short, settings, min(of_short, most))
-        if far == FAR[0] or far <= most - 8:  # else it would be no longer than the one before
+        yield _make_piece(loaded, units[:1], settings, min(of_one, most), kept)
+        yield _make_piece(loaded, short, settings, min(of_short, most), kept)
+        if far == FAR[0] or most - 8 > FAR[0]:  # else it would be as long as the one before
             yield from make_far(1, longest + far, 2)
     for n_steps in STEPS_OF_PIECES:
-        yield _make_piece(loaded, units, settings, min(n_steps, most))
+        yield _make_piece(loaded, units, settings, min(n_steps, most), kept)
         yield from make_far(2, longest + 4 * n_steps, 8)
 
 
-def _make_piece(loaded: LoadedModel, units: Sequence[SampleUnit], settings: SamplingSettings, n_steps: int) -> Piece:
+def _make_piece(
+    loaded: LoadedModel,
+    units: Sequence[SampleUnit],
+    settings: SamplingSettings,
+    n_steps: int,
+    kept: list[Trajectory],
+) -> Piece:
     asked = replace(settings, max_new_tokens=n_steps)
     lens = tuple(len(unit.prompt_ids) for unit in units)
 
     def run() -> Load:
         batches = list(stream_trajectories(loaded, units, settings=asked, batch_size=len(units)))
-        made = [trajectory for batch in batches for trajectory in batch]
-        n_made = max(len(t.token_ids) + (t.finish == "stop") for t in made)
+        kept[:] = [trajectory for batch in batches for trajectory in batch]
+        n_made = max(len(t.token_ids) + (t.finish == "stop") for t in kept)
         return Batch(lens, min(n_steps, n_made)).load
 
     return Piece(Batch(lens, n_steps).load, run)

@@ -23,7 +23,7 @@ from raml.landscapes.batch import TOKENS_AT_A_TIME, TOKENS_AT_A_TIME_ELSEWHERE
 from raml.landscapes.directions import list_weights
 from raml.landscapes.paths import N_PREFIXES
 from raml.models import LoadedModel
-from raml.planning.assembly import Work, assemble
+from raml.planning.assembly import Work, assemble, fits
 from raml.planning.load import Load
 from raml.planning.memory import FLOAT, count_path_bytes
 from raml.planning.paths import load_path
@@ -32,7 +32,7 @@ from raml.planning.record import Duration, Part, Plan
 from raml.planning.rehearsal import Piece
 from raml.planning.standing import rehearse_closing, take_standing
 from raml.records import Landscape, LandscapePoint, LandscapeSettings, PlanePath
-from raml.scoring.memory import count_row_bytes, find_free_memory
+from raml.scoring.memory import count_row_bytes
 from raml.store import Run
 from raml.store.landscapes import write_landscape
 from raml.updates import trace_path
@@ -76,13 +76,11 @@ def plan_landscape(loaded: LoadedModel, grid: Grid) -> Plan:
         parts=list_plane_parts(loaded, grid, batch),
         tokens_read=batch.n_tokens * (n_missing + 1) + round(sum(load.rows for load in loads)),
     )
-    free = find_free_memory(loaded.model)
-    fits = free is None or sum(part.n_bytes for part in work.parts) <= free
-    rehearsed = _Rehearsed(loaded, grid) if fits and n_missing else None
-    once = None if rehearsed is None else rehearsed.predict(n_missing)
-    pieces = () if rehearsed is None else rehearsed.list_pieces()
-    draw = _draw_nothing if rehearsed is None else rehearsed.draw
-    return assemble(loaded, standing, work, pieces, lambda: rehearse_closing(draw), once=once)
+    if not fits(loaded, work.parts):
+        return assemble(loaded, standing, work, (), rehearse_closing)
+    rehearsed = _Rehearsed(loaded, grid)
+    once, pieces = rehearsed.predict(n_missing), rehearsed.list_pieces()
+    return assemble(loaded, standing, work, pieces, lambda: rehearse_closing(rehearsed.draw), once=once)
 
 
 def list_plane_parts(loaded: LoadedModel, grid: Grid, batch: LossBatch) -> tuple[Part, ...]:
@@ -175,7 +173,3 @@ class _Rehearsed:
         folder.landscapes_path.mkdir()
         write_landscape(folder.landscapes_path / "plan.safetensors", surface)
         self.grid.draw(folder, surface)
-
-
-def _draw_nothing(_: Run) -> None:
-    """Nothing was rehearsed."""

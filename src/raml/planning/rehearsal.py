@@ -92,3 +92,19 @@ def shorten(trajectory: Trajectory, n_tokens: int) -> Trajectory:
         reasoning_len=min(trajectory.reasoning_len, n),
         logprobs=None if trajectory.logprobs is None else trajectory.logprobs[:n],
     )
+
+
+def lengthen(trajectory: Trajectory, n_tokens: int) -> Trajectory:
+    """A trajectory of so many tokens, which are its own again and again; none of none."""
+    if not trajectory.token_ids:
+        return trajectory
+    times = -(-n_tokens // len(trajectory.token_ids))
+    ends = [i * len(trajectory.text) + end for i in range(times) for end in trajectory.token_ends][:n_tokens]
+    return replace(
+        trajectory,
+        token_ids=(trajectory.token_ids * times)[:n_tokens],
+        token_ends=tuple(ends),
+        text=(trajectory.text * times)[: ends[-1] if ends else 0],
+        reasoning_len=n_tokens,
+        logprobs=None if trajectory.logprobs is None else (trajectory.logprobs * times)[:n_tokens],
+    )

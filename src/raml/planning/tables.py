@@ -6,17 +6,20 @@ import contextlib
 import io
 import shutil
 import tempfile
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
-from raml.errors import RunError
+from raml.errors import DataError, RamlError, RunError
 from raml.planning.process import measure_start, measure_time, read_peak, read_resident
 from raml.planning.record import Duration, Part, Plan
 from raml.scale.processes import LostWorkerError, WorkerProcess, end_processes
 from raml.store import Run
+from raml.store.checksums import advise_check
+from raml.store.lines import is_torn
 
 WHOLE = 64
 """A run that has no more trajectories is tried whole."""
@@ -29,15 +32,17 @@ MAX_CPU_S = 20.0
 
 @dataclass(frozen=True)
 class Try:
-    """What a command took on a part of the runs."""
+    """What a command took on parts of the runs."""
 
     n: int
-    """Trajectories."""
+    """Trajectories that it looked at."""
+    largest: int
+    """Trajectories of the largest part."""
     duration: Duration
     peak: int
     """Bytes of main memory at the most, of a process that did nothing else."""
     n_disk_bytes: int
-    """Bytes written."""
+    """Bytes of the files that it wrote."""
 
 
 def plan_tables(
@@ -65,24 +70,14 @@ def plan_tables(
         RamlError: the command can't be run on these runs.
     """
     start, program = measure_start(), read_resident()
-    lens = [count_lines(Run(run).trajectories_path) for run in runs]
-    if not all(lens):
-        command(*runs)  # which will say what is wrong
-    lens = lens if limit is None else [min(limit, n) for n in lens]
-    n_all, n_most = sum(lens), max(lens)
-    tries: list[Try] = []
-    for n in (n_most,) if n_most <= WHOLE else PARTS:
-        # Questions are taken whole: a part can be larger than it need be, and the next must be larger than that.
-        n_wanted = min(n_most, max(n, tries[-1].n + 1)) if tries else n
-        tries.append(try_command(command, runs, n_wanted, tables=tables))
-        spent = sum(tried.duration.cpu_s for tried in tries)
-        if tries[-1].n >= n_all or (len(tries) > 1 and spent > MAX_CPU_S):
-            break
+    lens = [_bound(count_lines(Run(run).trajectories_path), limit) for run in runs]
+    n_all = sum(lens)
+    tries = _try_parts(command, runs, n_all, max(lens), limit, tables=tables)
     fewer, more = tries[-2:] if len(tries) > 1 else tries * 2
 
     def extend(read: Callable[[Try], float]) -> float:
         slope = max(0.0, read(more) - read(fewer)) / (more.n - fewer.n) if more.n > fewer.n else 0.0
-        return read(more) + slope * max(0, n_all - more.n)
+        return read(more) + slope * (n_all - more.n)
 
     grown = round(extend(lambda tried: tried.peak)) - program
     return Plan(
@@ -103,8 +98,27 @@ def plan_tables(
     )
 
 
-def try_command(command: Callable[..., object], runs: Sequence[Path], n: int, *, tables: bool) -> Try:
+def _try_parts(
+    command: Callable[..., object], runs: Sequence[Path], n_all: int, n_most: int, limit: int | None, *, tables: bool
+) -> list[Try]:
+    """Try larger and larger parts, until one is the whole or the time is spent; one at least."""
+    tries: list[Try] = []
+    for n in (n_most,) if n_most <= WHOLE else PARTS:
+        # Questions are taken whole: a part can be larger than it need be, and the next must be larger than that.
+        n_wanted = min(n_most, max(n, tries[-1].largest + 1)) if tries else n
+        tries.append(try_command(command, runs, n_wanted, limit=limit, tables=tables))
+        spent = sum(tried.duration.cpu_s for tried in tries)
+        if tries[-1].n >= n_all or (len(tries) > 1 and spent > MAX_CPU_S):
+            break
+    return tries
+
+
+def try_command(
+    command: Callable[..., object], runs: Sequence[Path], n: int, *, limit: int | None = None, tables: bool = True
+) -> Try:
     """Run a command on n trajectories of each run, or a few more, in a process of its own.
+
+    The runs themselves are only read. An error of the command names them, and not their parts.
 
     Raises:
         RunError: that process was ended by the system.
@@ -112,20 +126,30 @@ def try_command(command: Callable[..., object], runs: Sequence[Path], n: int, *,
     """
     with tempfile.TemporaryDirectory(prefix="raml-plan-") as name:
         parts = [Path(name) / str(i) / run.resolve().name for i, run in enumerate(runs)]
-        n_copied = sum(copy_part(run, part, n, tables=tables) for run, part in zip(runs, parts, strict=True))
-        before = _measure_files(Path(name))
+        lens = [copy_part(run, part, n, tables=tables) for run, part in zip(runs, parts, strict=True)]
+        n_looked_at = sum(_bound(n_copied, limit) for n_copied in lens)
+        before = _list_files(Path(name))
         worker = WorkerProcess.start(_prepare, n_sharing=1)
         try:
             worker.send((command, parts))
             duration, peak = worker.receive()
         except LostWorkerError as error:
             raise RunError(
-                f"Tried on {n_copied} trajectories, the command was ended by the system ({error.reason}); often that "
-                "means too little memory."
+                f"Tried on {n_looked_at} trajectories, the command was ended by the system ({error.reason}); often "
+                "that means too little memory."
             ) from error
+        except RamlError as error:
+            for part, run in zip(parts, runs, strict=True):
+                error.args = tuple(str(argument).replace(str(part), str(run)) for argument in error.args)
+            raise
         finally:
             end_processes([worker])
-        return Try(n_copied, duration, peak, _measure_files(Path(name)) - before)
+        written = _list_files(Path(name)).items() - before.items()
+        return Try(n_looked_at, max(lens), duration, peak, sum(n_bytes for _, (n_bytes, *_) in written))
+
+
+def _bound(n: int, limit: int | None) -> int:
+    return n if limit is None else min(limit, n)
 
 
 def _prepare() -> Callable[[tuple[Callable[..., object], Sequence[Path]]], tuple[Duration, int]]:
@@ -143,8 +167,11 @@ def _measure(work: tuple[Callable[..., object], Sequence[Path]]) -> tuple[Durati
 def copy_part(run: Path, part: Path, n: int, *, tables: bool = True) -> int:
     """Copy the trajectories of a run's first questions, n or a few more, and the records about them, to a new folder.
 
-    Manifest, page and figures are left out, and tables if so asked. Returns how many trajectories these are.
+    Manifest, page and figures are left out, and tables if so asked. Of a folder that is no run, what is there is
+    copied. Returns how many trajectories these are.
     """
+    if not run.is_dir():
+        return 0
     ids = _copy_lines(run, part, n)
     for path in sorted(run.iterdir()):
         if path.suffix == ".parquet" and tables:
@@ -172,11 +199,12 @@ def _copy_lines(run: Path, part: Path, n: int) -> list[str]:
     """Copy questions, and of other records by lines the first trajectories and what is about them; their ids."""
     part.mkdir(parents=True)
     own = Run(run)
-    shutil.copyfile(own.questions_path, part / own.questions_path.name)
+    if own.questions_path.is_file():
+        shutil.copyfile(own.questions_path, part / own.questions_path.name)
     ids: list[str] = []
-    with own.trajectories_path.open("rb") as source, (part / own.trajectories_path.name).open("wb") as target:
-        last = ""
-        for line in source:
+    last = ""
+    with _copying(own.trajectories_path, part) as (lines, target):
+        for line in lines:
             trajectory = msgspec.json.decode(line, type=_Named)
             if len(ids) >= n and trajectory.question_id != last:
                 break
@@ -185,11 +213,27 @@ def _copy_lines(run: Path, part: Path, n: int) -> list[str]:
             target.write(line)
     known = set(ids)
     for path in (own.attempts_path, own.summaries_path):
-        if path.is_file():
-            with path.open("rb") as source, (part / path.name).open("wb") as target:
-                about = ((line, msgspec.json.decode(line, type=_About)) for line in source)
-                target.writelines(line for line, record in about if record.is_about(known))
+        with _copying(path, part) as (lines, target):
+            about = ((line, msgspec.json.decode(line, type=_About)) for line in lines)
+            target.writelines(line for line, record in about if record.is_about(known))
     return ids
+
+
+@contextlib.contextmanager
+def _copying(path: Path, part: Path) -> Iterator[tuple[Iterator[bytes], BinaryIO]]:
+    """Open a file of lines, the one at its end that a kill has cut off left out, and its copy; nothing for no file.
+
+    Raises:
+        DataError: a line is no record.
+    """
+    if not path.is_file():
+        yield iter(()), io.BytesIO()
+        return
+    try:
+        with path.open("rb") as source, (part / path.name).open("wb") as target:
+            yield (line for line in source if not is_torn(line)), target
+    except msgspec.DecodeError as error:
+        raise DataError(f"{path} has a line that is no record: {error}. {advise_check(path)}") from error
 
 
 class _Named(msgspec.Struct):
@@ -217,5 +261,7 @@ def count_lines(path: Path) -> int:
         return sum(1 for _ in file)
 
 
-def _measure_files(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+def _list_files(folder: Path) -> dict[Path, tuple[int, ...]]:
+    """Files, each with its size and what changes when it is written."""
+    found = ((path, path.stat()) for path in folder.rglob("*") if path.is_file())
+    return {path: (stat.st_size, stat.st_ino, stat.st_mtime_ns) for path, stat in found}

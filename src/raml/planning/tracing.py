@@ -39,10 +39,14 @@ def plan_trace(
     *,
     readout: ReadoutSettings | None = None,
     done: Collection[str] = (),
+    lens_there: Sequence[int] = (),
     memory: int | None = None,
     draw: Draw | None = None,
 ) -> Plan:
-    """Plan the traces, and readouts, that are missing; the arguments are those of `raml.probes.stream_probes`.
+    """Plan the traces, and readouts, that are missing.
+
+    The arguments are those of `raml.probes.stream_probes`; `lens_there` are the tokens that such readouts of the run
+    have after each prefix.
 
     How many tokens the model writes in a readout is not known beforehand; it is expected to write as many after each
     prefix as in the rehearsal.
@@ -57,6 +61,9 @@ def plan_trace(
     loads = [load_batch(loaded, [task.job for task in batch], memory) for batch in batches]
     n_prefixes = sum(len(task.job.prefix_lens) for task in tasks)
     written = _Written()
+    if not tasks:
+        written.count(lens_there)
+    every = list_tasks(loaded, trajectories, questions, settings, readout) if done else tasks
     work = Work(
         stage="trace",
         n_units=sum(len(task.targets) + (task.readout is not None) for task in tasks),
@@ -71,8 +78,7 @@ def plan_trace(
         standing,
         work,
         _list_pieces(loaded, tasks, questions, settings, readout, memory, written),
-        # Tables and figures are of all records, those that are there already included.
-        lambda: _close(loaded, list_tasks(loaded, trajectories, questions, settings, readout), written, draw),
+        lambda: _close(loaded, every, written, draw),
         add=lambda: written.expect(n_prefixes, len(batches)),
     )
     return plan if readout is None else replace(plan, tokens_written=round(written.per_prefix * n_prefixes))
@@ -140,7 +146,7 @@ def _load_by_definition(job: Job) -> Load:
 
 
 class _Written:
-    """What the model wrote in the rehearsal."""
+    """What the model wrote in the rehearsal, or before where nothing is left to be rehearsed."""
 
     def __init__(self) -> None:
         self.n_tokens = self.n_prefixes = self.most = 0
@@ -148,9 +154,13 @@ class _Written:
     def note(self, readouts: Sequence[Readout]) -> Load:
         """Count what was written; all branches together take as many passes as the longest answer has tokens."""
         lens = [len(ids) for readout in readouts for ids in readout.token_ids]
+        self.count(lens)
+        return Load(max(lens, default=1) - 1, sum(lens) - len(lens))
+
+    def count(self, lens: Sequence[int]) -> None:
+        """Count tokens written after some prefixes."""
         self.n_tokens, self.n_prefixes = self.n_tokens + sum(lens), self.n_prefixes + len(lens)
         self.most = max([self.most, *lens])
-        return Load(max(lens, default=1) - 1, sum(lens) - len(lens))
 
     @property
     def per_prefix(self) -> float:
@@ -244,7 +254,7 @@ def _add_up(parts: Sequence[Part]) -> int:
 
 
 def _close(loaded: LoadedModel, tasks: Sequence[Task], written: _Written, draw: Draw | None) -> Closing:
-    """Let records of the size that will be there be stored and drawn."""
+    """Let records of the size that will be there be stored and drawn, those that are there already included."""
     some = tasks[:MOST_CLOSED]
     rng = np.random.default_rng(0)
     traces = [
@@ -263,7 +273,7 @@ def _close(loaded: LoadedModel, tasks: Sequence[Task], written: _Written, draw: 
         for settings, answer in zip(task.targets, task.job.answers, strict=True)
     ]
     readouts = [
-        _make_stand_in(loaded, task, task.readout, round(written.per_prefix))
+        _make_readout(loaded, task, task.readout, round(written.per_prefix))
         for task in some
         if task.readout is not None
     ]
@@ -276,7 +286,7 @@ def _close(loaded: LoadedModel, tasks: Sequence[Task], written: _Written, draw: 
     return stored if draw is None or not traces else stored + rehearse_closing(lambda folder: draw(folder, traces))
 
 
-def _make_stand_in(loaded: LoadedModel, task: Task, settings: ReadoutSettings, n_written: int) -> Readout:
+def _make_readout(loaded: LoadedModel, task: Task, settings: ReadoutSettings, n_written: int) -> Readout:
     """A readout of the size that will come, with made-up numbers."""
     n, rng = len(task.job.prefix_lens), np.random.default_rng(0)
     n_vocabulary = loaded.model.config.get_text_config().vocab_size

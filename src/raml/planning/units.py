@@ -46,12 +46,13 @@ def plan_units(
     whole: Rehearsed,
     shrink: Callable[[int], Rehearsed],
     *,
-    there: Sequence[Record],
+    read: Callable[[], Sequence[Record]],
     parts: Callable[[LoadedModel, Trajectory], Sequence[Part]],
     unit: str,
     close: Callable[[Run, Sequence[Trajectory], Sequence[Any]], object],
     pieces: Iterable[Piece] | None = None,
     n_written: Callable[[LoadedModel, Trajectory], tuple[int, int]] | None = None,
+    make_records: Callable[[Sequence[Trajectory]], Sequence[Record]] | None = None,
 ) -> Plan:
     """Plan the records that are missing.
 
@@ -61,14 +62,16 @@ def plan_units(
         trajectories: What records are made for.
         whole: The stage as it was asked for.
         shrink: The stage with settings that make it so many times one prefix, step or the like.
-        there: Records that are there.
+        read: Reads the records that are there.
         parts: Memory of a trajectory's units beside the weights.
         unit: What records are called.
         close: Writes and draws records in a run's folder.
         pieces: Of the rehearsal, where they are not shortened units.
         n_written: Tokens that a trajectory's units are expected to generate, and that they generate at most.
+        make_records: Makes records of the size that will be there, where the pieces make none.
     """
-    standing, known = take_standing(loaded), frozenset(record.id for record in there)
+    known = frozenset(record.id for record in read())
+    standing = take_standing(loaded)
     loads: list[Load] = []
     most: tuple[Part, ...] = ()
     n_expected = n_most = 0
@@ -89,9 +92,12 @@ def plan_units(
     def end(folder: Run) -> None:
         some = trajectories[:MOST_CLOSED]
         # What was made last, as if there were such records of all; or, where nothing is to be made, what is there.
-        wanted = {trajectory.id for trajectory in some}
         records = [replace(r, id=f"{t.id}-{i}", trajectory_id=t.id) for t in some for i, r in enumerate(made)]
-        records = records or [record for record in there if record.trajectory_id in wanted]
+        if make_records is not None:
+            records = make_records(some)
+        elif not records:
+            wanted = {trajectory.id for trajectory in some}
+            records = [record for record in read() if record.trajectory_id in wanted]
         store_records(folder, records)
         close(folder, some, records)
 

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from raml.errors import DataError
 from raml.inputs import MALFORMED, check_plain, open_plain, read_plain
 from raml.records import Question, hash_key
-from raml.store import check_schema, find_misfit, restore
+from raml.store import check_schema, find_misfit, restore_record
 
 PROMPT_FIELDS = ("prompt", "question", "problem")
 """Field names under which data sets keep the question's text."""
@@ -101,7 +101,7 @@ def _restore(row: Mapping[str, Any], place: str) -> Question:
     """
     check_schema(place, row["v"])
     try:
-        question = restore(row, Question)
+        question = restore_record(row, Question)
         if not question.answer.strip() and question.tests is None and question.kind in ("math", "choice"):
             raise ValueError("its answer is empty")
     except ValueError as error:

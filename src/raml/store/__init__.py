@@ -21,7 +21,7 @@ carry checksums; what does not fit is refused by name.
 from raml.store.checksums import find_misfit
 from raml.store.clock import COMMAND, StageClock, hide_secrets
 from raml.store.files import write_atomically, writing
-from raml.store.lines import Journal, check_schema, read_jsonl, restore
+from raml.store.lines import Journal, check_schema, read_jsonl, restore_record
 from raml.store.lock import lock_run
 from raml.store.markdown import escape_markdown, write_markdown_table
 from raml.store.provenance import find_git_commit, list_versions
@@ -43,7 +43,7 @@ __all__ = [
     "read_jsonl",
     "read_summaries",
     "read_summary",
-    "restore",
+    "restore_record",
     "write_atomically",
     "write_markdown_table",
     "writing",

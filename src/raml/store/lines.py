@@ -146,6 +146,8 @@ def _encode_array(value: object) -> dict[str, Any]:
 
 
 def _decode_array(expected: type, value: object) -> object:
+    if isinstance(value, np.ndarray):
+        return value  # as tables have them
     if not isinstance(value, dict):
         raise TypeError(f"expected {expected}")
     data = base64.b64decode(value["base64"], validate=True)
@@ -167,13 +169,15 @@ def decode_line(line: bytes, record_type: type[T], place: str, path: Path) -> T:
                 "was edited on purpose, take the field crc out of the line."
             )
         check_schema(place, plain.pop("v", SCHEMA_VERSION))
-        return restore(plain, record_type)
+        return restore_record(plain, record_type)
     except (msgspec.DecodeError, UnicodeDecodeError, KeyError, ValueError, TypeError, RecursionError) as error:
         raise DataError(f"{place} is no {record_type.__name__} record: {error}. {advise_check(path)}") from error
 
 
-def restore(plain: object, record_type: type[T]) -> T:
-    """Make a record of plain JSON values, as `encode_line` writes them; fields that it has not are passed over.
+def restore_record(plain: object, record_type: type[T]) -> T:
+    """Make a record of plain values, its arrays as they are or as `encode_line` writes them.
+
+    Values of fields that it has not are passed over.
 
     Raises:
         ValueError, KeyError, TypeError: they are none, or contradict each other.

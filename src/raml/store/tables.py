@@ -24,11 +24,10 @@ from raml.records import (
     Resampling,
     Trace,
     Update,
-    check_record,
 )
 from raml.store.checksums import advise_check
 from raml.store.files import write_atomically
-from raml.store.lines import check_schema
+from raml.store.lines import check_schema, restore_record
 
 Row = Trace | Readout | Update | Alignment | Adaptation | Influence | Resampling
 T = TypeVar("T", bound=Row)
@@ -194,6 +193,4 @@ def _from_row(row: dict[str, Any], record_type: type[T]) -> T:
                 n_rows = len(row["prefix_lens"])
                 n_columns = plain[field.name].size // n_rows if n_rows else len(row.get("answer_ids", ()))
                 plain[field.name] = plain[field.name].reshape(n_rows, n_columns)
-    record = msgspec.convert(plain, record_type)
-    check_record(record)
-    return record
+    return restore_record(plain, record_type)
