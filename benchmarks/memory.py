@@ -5,8 +5,8 @@
 
 Each stage is planned in one fresh process and then run in another, in a copy of the run. The peak is the resident
 memory that the kernel reports of the process; seconds are medians, by the clock and of a processor; disk is
-the size of the files that the stage wrote. Ratios are predicted over measured. A run needs questions and trajectories;
-stages come in the order given, each finding what those before it made.
+the size of the files that the stage wrote, without the manifest. Ratios are predicted over measured. A run needs
+questions and trajectories; stages come in the order given, each finding what those before it made.
 """
 
 from __future__ import annotations
@@ -88,8 +88,8 @@ def read_plan(text: str) -> Taken:
 
 
 def list_files(folder: Path) -> dict[Path, tuple[int, ...]]:
-    """Files, each with its size and what changes when it is written."""
-    found = ((path, path.stat()) for path in folder.rglob("*") if path.is_file())
+    """Files but the manifest, each with its size and what changes when it is written."""
+    found = ((path, path.stat()) for path in folder.rglob("*") if path.is_file() and path.name != "manifest.json")
     return {path: (stat.st_size, stat.st_ino, stat.st_mtime_ns) for path, stat in found}
 
 

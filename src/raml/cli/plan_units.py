@@ -120,6 +120,7 @@ def show_update_plan(asked: Asked, make: Callable[[UpdateSettings], Lister], set
             parts=lambda loaded, t: list_update_parts(loaded, t, by_id[t.question_id], settings, asked.memory),
             unit="updates",
             close=asked.close,
+            n_prefixes=settings.n_prefixes,
         )
         for loaded, own in asked.load()
     )
@@ -149,6 +150,7 @@ def show_alignment_plan(asked: Asked, make: Callable[[AlignmentSettings], Lister
             parts=lambda loaded, t: list_alignment_parts(loaded, t, by_id[t.question_id], settings, asked.memory),
             unit="alignments",
             close=asked.close,
+            n_prefixes=settings.n_prefixes + 1,
         )
         for loaded, own in asked.load()
     )

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+MANIFEST = "manifest.json"
+"""File that does not count as written: it grows with what was done before, and not with the work."""
+
 
 @dataclass(frozen=True)
 class Part:
@@ -51,7 +54,7 @@ class Plan:
     device: tuple[Part, ...]
     """What is in an accelerator's memory together when it is most; empty on a CPU."""
     n_disk_bytes: int | None
-    """Records and figures that are left; None where nothing says how many."""
+    """Size of the tables and figures that are written; None where nothing says how many."""
     start: Duration | None
     """Until the first unit: imports, loading, reading the run."""
     work: Duration | None

@@ -15,7 +15,7 @@ import torch
 from raml.models import LoadedModel
 from raml.planning.memory import count_weight_bytes
 from raml.planning.process import forget_peak, measure_start, measure_time, read_peak, read_resident
-from raml.planning.record import Duration, Part
+from raml.planning.record import MANIFEST, Duration, Part
 from raml.records import Adaptation, Alignment, Readout, Resampling, Trace, Update
 from raml.store import Journal, Run, StageClock
 
@@ -67,7 +67,7 @@ class Closing:
     n_memory_bytes: int
     """Main memory at its most, beyond what there was before."""
     n_disk_bytes: int
-    """Left on the disk."""
+    """Written, beside the manifest."""
 
     def __add__(self, other: Closing) -> Closing:
         """One after the other."""
@@ -116,5 +116,5 @@ def rehearse_closing(close: Callable[[Run], object] = lambda folder: None) -> Cl
         before = read_resident()
         forget_peak()
         duration = measure_time(lambda: end(Run(Path(name))))
-        files = [path for path in Path(name).rglob("*") if path.is_file()]
+        files = [path for path in Path(name).rglob("*") if path.is_file() and path.name != MANIFEST]
         return Closing(duration, max(0, read_peak() - before), sum(path.stat().st_size for path in files))

@@ -15,7 +15,7 @@ import msgspec
 
 from raml.errors import DataError, RamlError, RunError
 from raml.planning.process import measure_start, measure_time, read_peak, read_resident
-from raml.planning.record import Duration, Part, Plan
+from raml.planning.record import MANIFEST, Duration, Part, Plan
 from raml.scale.processes import LostWorkerError, WorkerProcess, end_processes
 from raml.store import Run
 from raml.store.checksums import advise_check
@@ -42,7 +42,7 @@ class Try:
     peak: int
     """Bytes of main memory at the most, of a process that did nothing else."""
     n_disk_bytes: int
-    """Bytes of the files that it wrote."""
+    """Bytes of the files that it wrote, beside the manifest."""
 
 
 def plan_tables(
@@ -176,7 +176,7 @@ def copy_part(run: Path, part: Path, n: int, *, tables: bool = True) -> int:
     for path in sorted(run.iterdir()):
         if path.suffix == ".parquet" and tables:
             _copy_rows(path, part / path.name, frozenset(ids))
-        elif path.suffix in (".json", ".md") and path.name != "manifest.json":
+        elif path.suffix in (".json", ".md") and path.name != MANIFEST:
             shutil.copyfile(path, part / path.name)
     if (run / "landscapes").is_dir():
         shutil.copytree(run / "landscapes", part / "landscapes")
@@ -263,5 +263,5 @@ def count_lines(path: Path) -> int:
 
 def _list_files(folder: Path) -> dict[Path, tuple[int, ...]]:
     """Files, each with its size and what changes when it is written."""
-    found = ((path, path.stat()) for path in folder.rglob("*") if path.is_file())
+    found = ((path, path.stat()) for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
     return {path: (stat.st_size, stat.st_ino, stat.st_mtime_ns) for path, stat in found}

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from raml.errors import RamlError
 from raml.models import LoadedModel
 from raml.planning.assembly import Work, assemble
@@ -16,7 +18,9 @@ from raml.planning.record import Part, Plan
 from raml.planning.rehearsal import Piece, shorten
 from raml.planning.standing import MOST_CLOSED, rehearse_closing, store_records, take_standing
 from raml.records import Adaptation, Alignment, Resampling, Trajectory, Update
+from raml.records.checks import AXES
 from raml.store import Run
+from raml.updates.probe import space_prefixes
 
 Record = Update | Alignment | Adaptation | Resampling
 Unit = tuple[str, Callable[[], Record]]
@@ -53,6 +57,7 @@ def plan_units(
     pieces: Iterable[Piece] | None = None,
     n_written: Callable[[LoadedModel, Trajectory], tuple[int, int]] | None = None,
     make_records: Callable[[Sequence[Trajectory]], Sequence[Record]] | None = None,
+    n_prefixes: int | None = None,
 ) -> Plan:
     """Plan the records that are missing.
 
@@ -69,6 +74,7 @@ def plan_units(
         pieces: Of the rehearsal, where they are not shortened units.
         n_written: Tokens that a trajectory's units are expected to generate, and that they generate at most.
         make_records: Makes records of the size that will be there, where the pieces make none.
+        n_prefixes: Of a record, where the pieces' have fewer.
     """
     known = frozenset(record.id for record in read())
     standing = take_standing(loaded)
@@ -98,11 +104,27 @@ def plan_units(
         elif not records:
             wanted = {trajectory.id for trajectory in some}
             records = [record for record in read() if record.trajectory_id in wanted]
-        store_records(folder, records)
+        store_records(folder, records if n_prefixes is None else _widen(records, some, n_prefixes))
         close(folder, some, records)
 
     chosen = _list_pieces(loaded, trajectories, shrink, made) if pieces is None else pieces
     return assemble(loaded, standing, work, chosen, lambda: rehearse_closing(end))
+
+
+def _widen(records: Sequence[Record], trajectories: Sequence[Trajectory], n_prefixes: int) -> list[Record]:
+    """The same records with as many prefixes as they will have, and numbers that nobody looks at."""
+    rng, lens = np.random.default_rng(0), {t.id: space_prefixes(t.reasoning_len, n_prefixes) for t in trajectories}
+    wide = []
+    for record in records:
+        own, changes = lens[record.trajectory_id], {}
+        for name, axes in AXES[type(record)].items():
+            array = getattr(record, name)
+            if "P" in axes and isinstance(array, np.ndarray):
+                shape = tuple(len(own) if axis == "P" else n for axis, n in zip(axes, array.shape, strict=True))
+                changes[name] = rng.random(shape).astype(array.dtype)
+        changes["prefix_lens"] = np.array(own, np.int32)
+        wide.append(replace(record, **changes))
+    return wide
 
 
 def _list_pieces(
