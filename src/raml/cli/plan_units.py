@@ -197,7 +197,7 @@ def show_resampling_plan(asked: Asked, lister: Lister, settings: ResamplingSetti
 
     longest = max((len(trajectory.token_ids) for trajectory in asked.folder.read_trajectories()), default=0)
     continuing = Continuing(settings, batch_size, longest, asked.memory)
-    whole = Rehearsed(lister.list_units, lambda loaded, t, _: continuing.load(loaded, t, by_id[t.question_id]))
+    whole = Rehearsed(lister.list_units, lambda loaded, t, _: continuing.count_load(loaded, t, by_id[t.question_id]))
     show_plan(
         plan_units(
             "faithfulness",

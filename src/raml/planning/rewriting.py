@@ -36,7 +36,7 @@ class Continuing:
     memory: int | None
     """Bytes that the probe may use."""
 
-    def load(self, loaded: LoadedModel, trajectory: Trajectory, question: Question) -> Load:
+    def count_load(self, loaded: LoadedModel, trajectory: Trajectory, question: Question) -> Load:
         """The probe at the borders of a trajectory, and its continuations.
 
         Raises:
