@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from raml.cli import run
+from raml.cli import run, study_steps
 from raml.cli.stage import show_progress
 from raml.cli.study_steps import run_steps
 from raml.studies import STUDIES
@@ -190,6 +190,28 @@ def test_what_a_launcher_started_ends_with_the_study(tmp_path, sent):
     os.kill(study.pid, sent)
     study.join()
     assert wait_until(lambda: not is_running(int(place.read_text())))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs signals")
+def test_what_is_told_to_end_amid_the_start_of_a_program_ends_it(tmp_path):
+    worker = multiprocessing.get_context("spawn").Process(target=launch_while_told_to_end, args=(tmp_path,))
+    worker.start()
+    worker.join(60)
+    assert worker.exitcode == 1
+    assert wait_until(lambda: not is_running(int((tmp_path / "started").read_text())))
+
+
+def launch_while_told_to_end(home):
+    start = study_steps.subprocess.Popen
+
+    def start_and_tell(words, **options):
+        program = start(words, **options)
+        (home / "started").write_text(str(program.pid))
+        os.kill(os.getpid(), signal.SIGTERM)
+        return program
+
+    study_steps.subprocess.Popen = start_and_tell
+    study_steps._launch(("sleep", "600"))
 
 
 def launch_long_work(home):

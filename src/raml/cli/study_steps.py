@@ -14,7 +14,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import FrameType
 
 from raml.cli.stage import ProgressBar
 from raml.errors import RamlError, RunError
@@ -24,6 +23,8 @@ from raml.studies.plan import Step, write_step
 
 LOGS = "logs"
 """Folder of what the steps print."""
+WAIT_S = 0.2
+"""Between two looks at whether a launched program, or this one, is to end."""
 LAST_WORDS = 300
 """Characters of a failed step's log that its message quotes."""
 
@@ -116,17 +117,18 @@ def _do(home: Path, step: Step) -> int:
 
 def _launch(words: Sequence[str]) -> int:
     """Run another program, and tell it and all that it started to end if this process is told to."""
-    process = subprocess.Popen(words, start_new_session=True)
-
-    def end(signal_number: int, frame: FrameType | None) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal_number)
-        os._exit(1)
-
-    before = signal.signal(signal.SIGTERM, end)
+    told: list[int] = []
+    # Noted, and obeyed below: amid the start of the program nobody would know yet what to end.
+    before = signal.signal(signal.SIGTERM, lambda number, _: told.append(number))
     try:
-        while True:  # in short waits, between which a signal is seen whichever thread got it
+        process, code = subprocess.Popen(words, start_new_session=True), None
+        while code is None and not told:  # in short waits, between which a signal is seen whichever thread got it
             with contextlib.suppress(subprocess.TimeoutExpired):
-                return process.wait(1)
+                code = process.wait(WAIT_S)
+        if code is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, told[0])
+            os._exit(1)
+        return code
     finally:
         signal.signal(signal.SIGTERM, before)
