@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from raml.cli.help_groups import CURVES
+from raml.cli.options import check_limit
 from raml.cli.plan import PlanFlag, show_tables_plan
 from raml.cli.stage import print_table, say
-from raml.cli.units import check_limit, read_units
+from raml.cli.units import read_units
 from raml.curves.groups import CurveSettings, check_settings
 from raml.errors import RunError
 from raml.records import Question, Trajectory

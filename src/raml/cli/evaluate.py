@@ -99,7 +99,9 @@ def evaluate(
     read = [(folder.read_questions(), folder.read_trajectories()) for folder in folders]
     for folder, (_, trajectories) in zip(folders, read, strict=True):
         if not trajectories:
-            raise RunError(f"{folder.path} has no trajectories. Make some with `raml sample MODEL {folder.path}`.")
+            raise RunError(
+                f"{folder.path} has no trajectories. Make some with `raml sample MODEL {folder.path}` or `raml import`."
+            )
     target = Run(out or runs[0])
     asked = {"runs": runs, "by": by, "k": k, "tau": tau, "baseline": baseline, "undecided": undecided}
     cells = collect_cells(read, by=by)

@@ -12,7 +12,7 @@ from cyclopts import Parameter
 
 from raml.cli.help_groups import COLUMNS, LOADING, PROMPT
 from raml.cli.intake import Importer, Tally
-from raml.cli.options import LoadOptions, load
+from raml.cli.options import LoadOptions, check_limit, load
 from raml.cli.stage import list_unclear, say, show_progress
 from raml.errors import DataError
 from raml.interchange import (
@@ -94,8 +94,7 @@ def import_file(
     allow_code_execution
         Run what the models wrote, where checking needs that (programs; tasks of Reasoning Gym).
     """
-    if limit is not None and limit < 1:
-        raise DataError(f"--limit is {limit}; it must be at least 1.")
+    check_limit(limit)
     prompt, columns = prompt or PromptSettings(), columns or Columns()
     _check_options(format, columns, answers)
     folder, tally = Run(run), Tally()

@@ -11,9 +11,10 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from raml.cli.help_groups import STATISTICS
+from raml.cli.options import check_limit
 from raml.cli.plan import PlanFlag, show_tables_plan
 from raml.cli.stage import print_table, say, show_progress
-from raml.cli.units import check_limit, read_units
+from raml.cli.units import read_units
 from raml.errors import DataError, RamlError, RunError
 from raml.inputs import read_plain_text
 from raml.records import Influence, InfluenceSettings, InfluenceSummary, Mode, Trace, Trajectory

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from raml.errors import DataError
 from raml.scale import Workers
 
 if TYPE_CHECKING:
@@ -55,6 +56,16 @@ def choose_workers(options: WorkerOptions | None, load: LoadOptions | None = Non
     if load.device == "all" and (options.ray is not None or (options.workers or 1) > 1):
         raise DataError("--device all spreads one model over all devices; it does not go with --workers or --ray.")
     return Workers(options.workers, options.ray, load.threads)
+
+
+def check_limit(limit: int | None) -> None:
+    """Refuse a limit that leaves nothing.
+
+    Raises:
+        DataError: it is below 1.
+    """
+    if limit is not None and limit < 1:
+        raise DataError(f"--limit is {limit}; it must be at least 1.")
 
 
 def parse_bytes(text: str) -> int:

@@ -13,6 +13,7 @@ import msgspec
 from cyclopts import Parameter
 
 from raml.cli.help_groups import DATA_SET, LIVECODEBENCH, LIVEMATHBENCH, REASONING_GYM, TINY
+from raml.cli.options import check_limit
 from raml.cli.stage import ProgressBar, say, show_progress
 from raml.errors import DataError
 from raml.prompts import INSTRUCTIONS
@@ -127,8 +128,7 @@ def questions(
     """
     config: dict[str, Any] = {"source": source, "limit": limit, "clean": clean}
     clock = StageClock(Run(out), "questions", config)
-    if limit is not None and limit < 1:
-        raise DataError(f"--limit is {limit}; it must be at least 1.")
+    check_limit(limit)
     flags = {
         **{"file": file, "revision": revision, "seed": seed, "language": language, "release": release},
         **{"since": since, "until": until, "task-option": task_option, "family": family, "size": size},

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from raml.cli.options import check_limit
 from raml.cli.plan import PlanFlag, show_tables_plan
 from raml.cli.report_views import describe_views, list_missing
 from raml.cli.stage import say
-from raml.errors import DataError, RunError
+from raml.errors import RunError
 from raml.records import Readout, Trace, TraceSettings, Trajectory
 from raml.report import build_report
 from raml.store import Run, write_atomically
@@ -40,8 +41,7 @@ def report(
     plan_only
         Say what it will take for the whole run, in memory and time, and do nothing.
     """
-    if limit is not None and limit < 1:
-        raise DataError(f"--limit is {limit}; it must be at least 1.")
+    check_limit(limit)
     if plan_only:
         show_tables_plan("report", [run], report)
         return

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from raml.cli.engines import EngineOptions, Sampler, Work, open_sampler
 from raml.cli.help_groups import ENGINE, LOADING, PROMPT, SAMPLING, WORKERS
-from raml.cli.options import LoadOptions, WorkerOptions, choose_workers, load
+from raml.cli.options import LoadOptions, WorkerOptions, check_limit, choose_workers, load
 from raml.cli.plan import PlanFlag, say_for_one, show_sample_plan
 from raml.cli.stage import list_unclear, say, show_progress
 from raml.errors import DataError, ModelError
@@ -71,8 +71,7 @@ def sample(
     from raml.sampling import ORACLE
 
     prompt = prompt or PromptSettings()
-    if limit is not None and limit < 1:
-        raise DataError(f"--limit is {limit}; it must be at least 1.")
+    check_limit(limit)
     folder = Run(run)
     found = folder.read_questions()[:limit]
     if model == ORACLE:

@@ -17,6 +17,7 @@ from cyclopts import CycloptsError
 from cyclopts.config import Toml
 
 from raml.cli.engines import EngineOptions, check_engine
+from raml.cli.options import check_limit
 from raml.cli.questions import FLAG_OWNERS, questions, refuse_foreign
 from raml.cli.sample import sample
 from raml.cli.study_sources import Source
@@ -195,8 +196,7 @@ def _check_questions(given: Mapping[str, Any], home: Path, found: Found) -> None
     flags = {name for name in FLAG_OWNERS if given.get(name.replace("-", "_")) is not None}
     is_file = Path(source).suffix.lower() in FILE_KINDS
     refuse_foreign(source, flags, clean=clean)
-    if given.get("limit") is not None and given["limit"] < 1:
-        raise DataError(f"--limit is {given['limit']}; it must be at least 1.")
+    check_limit(given.get("limit"))
     if is_file and not (home / source).is_file():
         raise DataError(f"It reads {source}, and there is no such file.")
     if source in DATA_SETS:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from raml.cli.help_groups import LOADING, PROBE, READOUT, WORKERS
-from raml.cli.options import LoadOptions, WorkerOptions, choose_workers, parse_bytes
+from raml.cli.options import LoadOptions, WorkerOptions, check_limit, choose_workers, parse_bytes
 from raml.cli.plan import PlanFlag, say_for_one
 from raml.cli.stage import say, show_progress
 from raml.cli.trace_summary import summarize_readouts, summarize_traces
@@ -129,8 +129,7 @@ def _check_ranges(settings: TraceSettings, limit: int | None, alpha: float) -> N
     """
     if not 0 < alpha <= 1:
         raise DataError(f"--alpha is {alpha}; it must be above 0 and at most 1.")
-    if limit is not None and limit < 1:
-        raise DataError(f"--limit is {limit}; it must be at least 1.")
+    check_limit(limit)
     if isinstance(settings.every, int) and settings.every < 1:
         raise DataError(f"--every is {settings.every}; it must be at least 1, or sentence.")
 

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from raml.cli.options import LoadOptions
+from raml.cli.options import LoadOptions, check_limit
 from raml.cli.stage import say, show_progress
 from raml.cli.writers import open_scorers
 from raml.errors import DataError, RamlError, RunError
@@ -53,16 +53,6 @@ def group_by_model(records: Sequence[M]) -> list[list[M]]:
     for record in records:
         groups.setdefault(record.model.key(), []).append(record)
     return list(groups.values())
-
-
-def check_limit(limit: int | None) -> None:
-    """Refuse a limit that leaves nothing.
-
-    Raises:
-        DataError: it is below 1.
-    """
-    if limit is not None and limit < 1:
-        raise DataError(f"--limit is {limit}; it must be at least 1.")
 
 
 def read_units(run: Path, limit: int | None) -> tuple[Run, list[Question], list[Trajectory]]:
